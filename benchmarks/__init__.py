@@ -1,0 +1,31 @@
+"""Tasks with a verdict.
+
+`open_benchmark(name, options, cache)` gives a `Benchmark`; `prepare` proves its tasks; `task` is what an agent may see;
+`grade` judges a checked diff in a fresh box. Two are built in: `repair` (seeded bugs in HumanEval's functions; needs
+nothing but this package) and `polyglot` (exercises from a checkout of Aider's polyglot benchmark).
+"""
+
+from benchmarks.base import (
+    SPLITS,
+    Benchmark,
+    BenchmarkError,
+    Judgement,
+    Quarantined,
+    Split,
+    Task,
+    Verdict,
+)
+from benchmarks.catalogue import BENCHMARKS, open_benchmark
+
+__all__ = [
+    "BENCHMARKS",
+    "SPLITS",
+    "Benchmark",
+    "BenchmarkError",
+    "Judgement",
+    "Quarantined",
+    "Split",
+    "Task",
+    "Verdict",
+    "open_benchmark",
+]

@@ -1,0 +1,94 @@
+"""The benchmark contract: tasks with a verdict.
+
+A `Benchmark` hands out `Task`s (what an agent may see) and turns a checked `Diff` into a `Verdict`, in a second, fresh
+box that the agent never touched. Hidden tests and references stay inside the benchmark: no `Task` carries them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sandbox import Diff, Sandbox, Tree
+
+Split = Literal["search", "validation", "sealed"]
+SPLITS: tuple[Split, ...] = ("search", "validation", "sealed")
+
+Judgement = Literal["RESOLVED", "UNRESOLVED", "EMPTY_PATCH", "PATCH_REJECTED", "TAMPERED", "VOID"]
+"""What grading may find. The names are those of the archive's outcomes; VOID means that the house could not judge."""
+
+
+class BenchmarkError(ValueError):
+    """A benchmark, task, split or option that does not exist or cannot be read; the text says what and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an agent may know of a task."""
+
+    id: str
+    split: Split
+    problem: str
+    """The problem statement, complete: what is wrong or wanted, and which files may be changed."""
+    files: Tree
+    """The repository the agent works on. No hidden tests, no reference, no history."""
+    test_command: str | None = None
+    """How the visible tests are run, in the repository's folder; None if there are none."""
+    language: str = "python"
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What grading found, with the evidence for it."""
+
+    outcome: Judgement
+    reason: str
+    """One plain sentence."""
+    passed: tuple[str, ...] = ()
+    """Names of the hidden tests that passed."""
+    failed: tuple[str, ...] = ()
+    """Names of the hidden tests that failed or did not run."""
+    visible_failure: str = ""
+    """Output of the *visible* tests on the graded tree, if they fail: what a diagnosis may be shown."""
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    """Path to reason, for each change that the path policy left out."""
+    seconds: float = 0.0
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """Exit code, guard test's fate, parser: whatever a person needs to check this verdict. JSON-ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A task left out because its own reference fails or its untouched start passes."""
+
+    task: str
+    reason: str
+
+
+class Benchmark(ABC):
+    """A set of tasks in three splits, and their judge. Methods may be called from many threads after `prepare`."""
+
+    name: str
+
+    @abstractmethod
+    def prepare(self, sandbox: Sandbox, progress: Callable[[int, int], None] | None = None) -> tuple[Quarantined, ...]:
+        """Prove every task once (its reference passes, its untouched start does not) and say which are quarantined.
+
+        Results are kept in the cache folder the benchmark was opened with, so a second call is immediate. `progress` is
+        called with (done, of).
+        """
+
+    @abstractmethod
+    def tasks(self, split: Split) -> tuple[str, ...]:
+        """Ids of the split's tasks in their fixed order, without the quarantined ones."""
+
+    @abstractmethod
+    def task(self, id: str) -> Task:
+        """One task. Raises `BenchmarkError` for an unknown id, naming the nearest one."""
+
+    @abstractmethod
+    def grade(self, id: str, diff: Diff, sandbox: Sandbox) -> Verdict:
+        """Judge a diff against the task's tree, in a fresh box."""

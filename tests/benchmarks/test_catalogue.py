@@ -1,0 +1,39 @@
+"""Benchmarks by name, and options refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from benchmarks import BENCHMARKS, BenchmarkError, open_benchmark
+
+
+def test_the_built_in_ones() -> None:
+    assert list(BENCHMARKS) == ["repair", "polyglot"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("repiar", {}, "did you mean 'repair'"),
+        ("nothing", {}, "there are: repair, polyglot"),
+        ("repair", {"bugseed": 1}, "no option 'bugseed' (did you mean 'bug_seed'?)"),
+        ("repair", {"bug_seed": -1}, "option bug_seed: .*greater than or equal to 0.*given: -1"),
+        ("repair", {"search": "many"}, "option search"),
+        ("polyglot", {}, "option path"),
+        ("polyglot", {"path": "/nowhere"}, "git clone https://github.com/Aider-AI/polyglot-benchmark"),
+        ("polyglot", {"path": "/nowhere", "languages": ["go"]}, "only these languages can be graded so far: python"),
+        ("polyglot", {"path": "/nowhere", "shares": [0.5, 0.5, 0.5]}, "add up to 1"),
+    ],
+)
+def test_refusals_say_what_to_do(name: str, options: Mapping[str, object], said: str, tmp_path: Path) -> None:
+    pattern = said if ".*" in said else said.replace("(", r"\(").replace(")", r"\)").replace("?", r"\?")
+    with pytest.raises(BenchmarkError, match=pattern):
+        open_benchmark(name, options, tmp_path)
+
+
+def test_nothing_can_be_asked_before_it_is_prepared(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="call prepare first"):
+        open_benchmark("repair", {}, tmp_path).tasks("search")
