@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,9 +138,14 @@ def check_schema(connection: Connection, where: str) -> bool:
     return found == script.get_current_head()
 
 
+_UPGRADING = threading.Lock()
+"""Alembic keeps the migration under way in module globals: one at a time in a process."""
+
+
 def upgrade_schema(connection: Connection) -> None:
     """Create the tables, or bring those of an older version up to date, inside the connection's transaction."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _UPGRADING:
+        command.upgrade(config, "head")
