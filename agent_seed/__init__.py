@@ -1,0 +1,1 @@
+"""The first agent of the tree: a shell, an editor and a loop."""
