@@ -1,0 +1,57 @@
+"""The models' side of the house: one gateway in front of every provider.
+
+`Gateway` serves rollouts on Unix sockets and the house's own questions; `Ledger` holds the budget; `open_models` makes
+the settings' `provider:model` into models; `read_transcript` reads what went through.
+"""
+
+from evolve.llm.base import (
+    ROLES,
+    Caps,
+    Completion,
+    Json,
+    Model,
+    ModelError,
+    Price,
+    Provider,
+    Role,
+    Scope,
+    Usage,
+)
+from evolve.llm.catalogue import PriceSettings, ProviderSettings, open_models
+from evolve.llm.gateway import Gateway, Reply
+from evolve.llm.ledger import Account, BudgetSpent, Ledger, Totals
+from evolve.llm.meter import total
+from evolve.llm.retry import Retry
+from evolve.llm.session import Session
+from evolve.llm.transcript import Event, clip, parse_transcript, read_transcript, render
+
+__all__ = [
+    "ROLES",
+    "Account",
+    "BudgetSpent",
+    "Caps",
+    "Completion",
+    "Event",
+    "Gateway",
+    "Json",
+    "Ledger",
+    "Model",
+    "ModelError",
+    "Price",
+    "PriceSettings",
+    "Provider",
+    "ProviderSettings",
+    "Reply",
+    "Retry",
+    "Role",
+    "Scope",
+    "Session",
+    "Totals",
+    "Usage",
+    "clip",
+    "open_models",
+    "parse_transcript",
+    "read_transcript",
+    "render",
+    "total",
+]

@@ -1,0 +1,130 @@
+"""What the models' side of the house agrees on: requests, completions, providers, and whose fault a failure is.
+
+One wire format: a request is the body of an OpenAI chat-completions call as plain JSON, and so is an answer. A
+`Provider` turns one into the other. Everything above it (keys, budgets, retries, metering, transcripts) is the
+gateway's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Role = Literal["solve", "improve", "diagnose"]
+ROLES: tuple[Role, ...] = ("solve", "improve", "diagnose")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    """Part of `input_tokens` read from the provider's prompt cache."""
+    cache_write_tokens: int = 0
+    """Part of `input_tokens` written to the provider's prompt cache, where that has a price of its own."""
+    output_tokens: int = 0
+    """Reasoning tokens included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+    cached: float | None = None
+    """None: as `input`."""
+    cache_write: float | None = None
+
+    def of(self, usage: Usage) -> float:
+        plain = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
+        cached = self.input if self.cached is None else self.cached
+        written = self.input if self.cache_write is None else self.cache_write
+        total = plain * self.input + usage.cached_tokens * cached + usage.cache_write_tokens * written
+        return (total + usage.output_tokens * self.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A provider's answer: a chat-completions response body, and what it cost."""
+
+    body: Json
+    usage: Usage
+
+
+class ModelError(ConnectionError):
+    """A model call without an answer.
+
+    `kind` says whose move it is: `unavailable` (try again later: overload, 5xx, no connection, time-out),
+    `context_length` (the messages are too long; the agent may shorten them), `refused` (the provider will never answer
+    this request: bad key, unknown model, malformed request).
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        kind: Literal["unavailable", "context_length", "refused"],
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whom a call is made for; providers may use `seed`, and nothing else of it may reach them."""
+
+    key: str
+    """Unique for the rollout, such as `evaluation-17`: names its folder, its socket and its lines in the ledger."""
+    seed: int = 0
+    """Equal seeds and equal messages give equal answers where the provider can do that (the offline model)."""
+
+
+class Provider(Protocol):
+    """One model service. Called on the gateway's event loop; must not block it for more than a few milliseconds."""
+
+    name: str
+
+    async def complete(self, request: Json, scope: Scope) -> Completion:
+        """Answer one chat-completions request, once: no retries here.
+
+        `request["model"]` is the provider's own name of the model; `stream` is never set. Raises: `ModelError`.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model role made concrete by the settings."""
+
+    provider: Provider
+    name: str
+    """The provider's own name of the model."""
+    price: Price
+    max_output_tokens: int = 8192
+    """Cap on what one call may generate; also what is reserved for it."""
+    parameters: Json = field(default_factory=dict)
+    """Fields set in every request (temperature, reasoning_effort…), over whatever the agent asked for."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.provider.name}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What one rollout may use at most. None: no cap of its own."""
+
+    usd: float | None = None
+    tokens: int | None = None
+    """Input and output together."""
+    calls: int | None = None

@@ -1,0 +1,207 @@
+"""One rollout's window to the models: an HTTP server on a Unix socket of its own.
+
+Who is asking is told by the socket, so there is no token in a box to steal or to forge. The socket is the only file of
+its directory, and the directory is what gets bound into the box: a socket file that is bound itself would be lost for
+the box when it is made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from asyncio import AbstractServer
+from pathlib import Path
+from typing import Any, Literal
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from archive import Call
+from evolve.llm.base import Json, ModelError
+from evolve.llm.ledger import BudgetSpent
+from evolve.llm.meter import Meter
+from evolve.llm.redact import redact
+from evolve.llm.wire import BODY_LIMIT, RequestError, answer_body, error_body, parse, stream_of
+
+SOCKET = "gateway.sock"
+SUN_PATH = 107
+"""Longest path of a Unix socket on Linux, in bytes (`sun_path` of unix(7) less its closing zero)."""
+CONNECTIONS = 64
+"""Connections a box may hold at once: each is a file descriptor of the host."""
+
+
+class Session:
+    """What a rollout sees of the gateway: a directory to bind, and afterwards the calls that were made.
+
+    Made by `Gateway.session`. Properties may be read from any thread at any time.
+    """
+
+    def __init__(self, meter: Meter, parent: Path, drain_seconds: float) -> None:
+        self.directory = parent / secrets.token_hex(8)
+        """Folder with the one socket, to be bound into the box."""
+        self._meter = meter
+        self._drain_seconds = drain_seconds
+        self._calls: set[asyncio.Task[Json]] = set()
+        self._closing = False
+        self._web: _Server | None = None
+        self._listener: AbstractServer | None = None
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / SOCKET
+
+    @property
+    def bill(self) -> tuple[Call, ...]:
+        """Calls so far, answered or not, in the order in which they ended."""
+        return tuple(self._meter.calls)
+
+    @property
+    def fault(self) -> str | None:
+        """The house's fault that kept the agent from an answer, in one sentence; the move is void."""
+        return self._meter.fault
+
+    @property
+    def spent_out(self) -> Literal["rollout", "run"] | None:
+        """Whose cap was hit, if any."""
+        return self._meter.spent_out
+
+    @property
+    def steps(self) -> int:
+        """Calls that were answered."""
+        return self._meter.steps
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the agent lost to tries that failed and to the pauses after them: not its own time."""
+        return self._meter.waited
+
+    @property
+    def last_messages(self) -> list[Json]:
+        """Messages of the last well-formed request."""
+        return list(self._meter.last_messages)
+
+    async def open(self) -> None:
+        """Start serving. Raises: `ModelError` if the socket cannot be made."""
+        if len(str(self.socket).encode()) > SUN_PATH:
+            raise ModelError(
+                f"{self.socket} is longer than the {SUN_PATH} bytes a socket's path may have: use a shorter folder",
+                kind="refused",
+            )
+        self._web = _Server(self._answer, access_log=None, auto_decompress=False)
+        try:
+            self.directory.mkdir(mode=0o700)
+            self._listener = await asyncio.get_running_loop().create_unix_server(self._web, str(self.socket))
+            # The box's user is another one than ours; strangers on this host cannot list the folder above.
+            self.socket.chmod(0o666)
+            self.directory.chmod(0o755)
+        except OSError as error:
+            raise ModelError(f"the socket {self.socket} cannot be made: {error}", kind="refused") from error
+
+    async def close(self) -> None:
+        """Stop serving; let calls that are at a provider finish for a while, then charge them in full."""
+        self._closing = True
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._calls & self._meter.pausing:
+            task.cancel()
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=self._drain_seconds)
+        for task in self._calls:
+            task.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        if self._web is not None:
+            await self._web.shutdown(timeout=1.0)
+        if self._listener is not None:
+            await self._listener.wait_closed()
+        self._meter.close()
+        self.socket.unlink(missing_ok=True)
+        if self.directory.exists():
+            self.directory.rmdir()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        match request.method, request.path:
+            case "POST", "/v1/chat/completions":
+                return await self._complete(request)
+            case "GET", "/v1/models":
+                about = {"object": "model", "created": 0, "owned_by": "clade"}
+                return _json(200, {"object": "list", "data": [{"id": role, **about} for role in self._meter.models]})
+            case "GET", "/budget":
+                return _json(200, self._budget())
+        text = "only POST /v1/chat/completions, GET /v1/models and GET /budget are served here"
+        return _json(404, error_body(text, type="invalid_request_error", code="not_found"))
+
+    def _budget(self) -> Json:
+        left = self._meter.account.left()
+        return {"left": {"usd": left.usd, "tokens": left.tokens, "calls": left.calls}, "steps": self.steps}
+
+    async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            body = parse(await _read(request))
+            completion = await self._call(body)
+        except RequestError as error:
+            return _json(error.status, error.body)
+        except BudgetSpent as error:
+            return _json(402, error_body(str(error), type="budget_exceeded", code="budget_exceeded"))
+        except ModelError as error:
+            return _model_error(error)
+        answer = answer_body(completion, str(body["model"]))
+        if not body.get("stream"):
+            return _json(200, answer)
+        options = body.get("stream_options")
+        include_usage = isinstance(options, dict) and options.get("include_usage") is True
+        return web.Response(body=stream_of(answer, include_usage=include_usage), content_type="text/event-stream")
+
+    async def _call(self, body: Json) -> Json:
+        """The call as a task of its own: it goes on, and is paid, when the client hangs up."""
+        if self._closing:
+            raise ModelError("the rollout is over", kind="unavailable")
+        task = asyncio.create_task(self._meter.call(body))
+        self._calls.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise ModelError("the rollout is over", kind="unavailable") from None
+            raise
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not complain about a client that hung up
+
+
+class _Server(web.Server):
+    """aiohttp's server with a bound on connections: one too many is dropped at once."""
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
+
+
+async def _read(request: web.BaseRequest) -> bytes:
+    """The body, up to the limit. Raises: `RequestError`."""
+    content = bytearray()
+    async for chunk in request.content.iter_any():
+        content += chunk
+        if len(content) > BODY_LIMIT:
+            raise RequestError(413, f"the body is larger than {BODY_LIMIT} bytes", code="request_too_large")
+    return bytes(content)
+
+
+def _model_error(error: ModelError) -> web.Response:
+    text = redact(str(error))
+    if error.kind == "context_length":
+        body = error_body(text, type="invalid_request_error", code="context_length_exceeded", param="messages")
+        return _json(400, body)
+    if error.kind == "refused":
+        return _json(502 if error.status != 400 else 400, error_body(text, type="model_refused", code="model_refused"))
+    return _json(503, error_body(text, type="model_unavailable", code="model_unavailable"))
+
+
+def _json(status: int, body: Json) -> web.Response:
+    # The header tells client libraries that trying again is pointless: that has been done already.
+    headers = {"x-should-retry": "false"} if status >= 400 else None
+    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json", headers=headers)
