@@ -1,0 +1,124 @@
+"""`clade evaluate`: measure one agent on a split of a benchmark, outside the search, and set it beside the seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import click
+
+from archive import Agent, Archive, Evaluation
+from benchmarks import SPLITS, Split
+from evolve.cli.naming import agent_called
+from evolve.jobs import EvaluationJob
+from evolve.loop import keep, record_of
+from evolve.paired import Paired, compare, successes
+from evolve.seeds import derive
+from evolve.settings import Settings, load
+from evolve.state import next_attempt
+from evolve.workshop import Workshop
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("agent")
+@click.option("--split", type=click.Choice(SPLITS), default="sealed", show_default=True, help="Which tasks.")
+@click.option("--benchmark", help="Another benchmark than the run's own, with its default options.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many tasks.")
+@click.option("--again", is_flag=True, help="Measure also where there is a result; attempts add up.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def evaluate(
+    folder: Path, agent: str, split: Split, benchmark: str | None, limit: int | None, again: bool, as_json: bool
+) -> None:
+    """Measure AGENT of RUN on a split of a benchmark.
+
+    The results are kept in the archive, but never guide the search. Measure agent 0 on the same split too, and the two
+    are compared pairwise on the same tasks.
+    """
+    settings = load(folder)
+    if benchmark is not None and benchmark != settings.benchmark_name:
+        settings = settings.model_copy(update={"benchmark": {"name": benchmark}})
+    with Archive.open(folder, write=True, url=settings.database) as archive, Workshop(settings, folder) as workshop:
+        archive.void_open()
+        chosen = agent_called(agent, archive.history().agents)
+        for left_out in workshop.prepare():
+            click.echo(f"task {left_out.task} is quarantined: {left_out.reason}", err=True)
+        tasks = workshop.benchmark.tasks(split)[:limit]
+        measure(archive, settings, workshop, chosen, split, tasks, again=again)
+        rows = [row for row in archive.history().evaluations if row.benchmark == settings.benchmark_name]
+    show(chosen, split, rows, as_json)
+
+
+def measure(
+    archive: Archive,
+    settings: Settings,
+    workshop: Workshop,
+    agent: Agent,
+    split: Split,
+    tasks: Sequence[str],
+    *,
+    again: bool,
+) -> None:
+    """Perform and record the evaluations, several at once; tasks with a result are left alone unless `again`."""
+    history = archive.history()
+    earlier = [row for row in history.evaluations if row.benchmark == settings.benchmark_name]
+    measured = successes(earlier, agent.id, split)
+    wanted = [task for task in tasks if again or task not in measured]
+    files = archive.files(agent.id)
+    with ThreadPoolExecutor(settings.workers) as executor:
+        flying = {}
+        for task in wanted:
+            attempt = next_attempt(earlier, agent.id, task)
+            seed = derive(settings.seed, "evaluate", agent.tree, task, attempt)
+            row = archive.open_evaluation(
+                None,
+                agent=agent.id,
+                benchmark=settings.benchmark_name,
+                split=split,
+                task=task,
+                attempt=attempt,
+                seed=seed,
+            )
+            job = EvaluationJob(f"evaluation-{row.id}", files, task, seed)
+            flying[executor.submit(workshop.perform, job)] = row
+        for done, future in enumerate(as_completed(flying), 1):
+            row, record = flying[future], record_of(future)
+            keep(archive, row, record.files)
+            archive.close_evaluation(
+                row.id,
+                record.outcome,
+                reason=record.reason,
+                seconds=record.seconds,
+                steps=record.steps,
+                calls=record.calls,
+            )
+            click.echo(f"{done} of {len(flying)}: {row.task}: {record.outcome}", err=True)
+
+
+def show(agent: Agent, split: str, rows: Sequence[Evaluation], as_json: bool) -> None:
+    """The agent's result and, where there is one, the paired comparison with the seed."""
+    own = successes(rows, agent.id, split)
+    void = sum(row.agent == agent.id and row.split == split and not row.passed and not row.failed for row in rows)
+    paired = compare(own, successes(rows, 0, split)) if agent.id != 0 else None
+    passed = sum(share >= 0.5 for share in own.values())
+    if as_json:
+        facts = {"agent": agent.id, "split": split, "tasks": len(own), "resolved": passed, "void": void}
+        comparison = None if paired is None else dataclasses.asdict(paired)
+        click.echo(json.dumps({**facts, "against_seed": comparison}))
+        return
+    click.echo(f"agent {agent.id} on {split}: {passed} of {len(own)} resolved" + (f", {void} void" if void else ""))
+    if paired is not None:
+        click.echo(against_seed(paired))
+    elif agent.id != 0:
+        click.echo("measure agent 0 on the same split for a paired comparison")
+
+
+def against_seed(paired: Paired) -> str:
+    return (
+        f"seed on the same {paired.a.n} tasks: {paired.b.passed}; difference {paired.difference:+.1%}, "
+        f"95 % interval {paired.low:+.1%} to {paired.high:+.1%}; solved by this one only {paired.only_a}, "
+        f"by the seed only {paired.only_b}; exact McNemar p = {paired.p:.3g}"
+    )

@@ -1,0 +1,259 @@
+"""The meta-loop: choose a move, write its open row, let a worker perform it, close the row; until a stop rule holds.
+
+The main thread alone chooses and writes. Moves are asynchronous: no worker idles while a move is allowed. A run that is
+killed at any point is continued by running it again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from datetime import UTC, datetime
+from typing import Protocol
+
+from archive import Archive, Bill, Decision, Evaluation, Expansion, History, Outcome
+from benchmarks import Benchmark
+from evolve.entry import choose_entry
+from evolve.evidence import evidence_of, overflowed
+from evolve.jobs import EvaluationJob, ExpansionJob, Job, Record
+from evolve.policies import Evaluate, Expand, Move, View
+from evolve.seeds import derive, generator
+from evolve.settings import Settings
+from evolve.state import Stop, next_attempt, next_decision, search, stop_reason, view_of
+
+POLL_SECONDS = 0.2
+"""How often the loop looks whether it was asked to stop."""
+VOID_PAUSE_SECONDS = 2.0
+"""After a house's fault the next move waits this long, doubled with each further one in a row…"""
+MAX_PAUSE_SECONDS = 120.0
+
+Row = Evaluation | Expansion
+
+
+class Listener(Protocol):
+    """Who is told what happens: the live view, the plain log."""
+
+    def opened(self, row: Row) -> None: ...
+
+    def closed(self, row: Row) -> None: ...
+
+    def tick(self, view: View) -> None: ...
+
+
+ASKED = Stop("asked to stop", finished=False)
+DONE = Stop("the policy has no further move: every agent is measured on every task", finished=True)
+
+
+class Evolution:
+    """One session of a run: from its start (or resumption) to its end."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        settings: Settings,
+        benchmark: Benchmark,
+        executor: Executor,
+        perform: Callable[[Job], Record],
+        spent: Callable[[], Bill],
+        listener: Listener,
+    ) -> None:
+        """`spent` tells what the models cost by the ledger, which also knows of calls that died with their process."""
+        self.archive = archive
+        self.settings = settings
+        self.benchmark = benchmark
+        self.tasks = benchmark.tasks("search")
+        self.executor = executor
+        self.perform = perform
+        self.spent = spent
+        self.listener = listener
+        self.stopping = False
+        self._flying: dict[Future[Record], Row] = {}
+        self._start = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self._hours_before = float(archive.about.get("hours", 0.0))
+        self._voids = 0
+        self._rest_until = 0.0
+
+    def stop(self) -> None:
+        """Start no further moves; finish what is running. Safe to call from a signal handler."""
+        self.stopping = True
+
+    def run(self) -> Stop:
+        """Go on until a stop rule holds. An exception in a worker is the house's fault and ends as a VOID row."""
+        while True:
+            stop = self._fill()
+            if stop is not None and not self._flying:
+                self._note_spending()
+                return stop
+            if self._flying:
+                done, _ = wait(self._flying, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            else:  # resting after a house's fault
+                time.sleep(POLL_SECONDS)
+                done = set()
+            for future in done:
+                self._land(self._flying.pop(future), future)
+            self.listener.tick(self.view())
+
+    @property
+    def hours(self) -> float:
+        """Working time of the run so far, earlier sessions included."""
+        return self._hours_before + (time.monotonic() - self._clock) / 3600
+
+    def view(self) -> View:
+        return view_of(self.archive.history(), self.tasks, self.settings)
+
+    def _fill(self) -> Stop | None:
+        """Give every free worker a move; why not, if one stays free for good."""
+        while len(self._flying) < self.settings.workers:
+            if self.stopping:
+                return ASKED
+            history, view = self.archive.history(), self.view()
+            stop = self._stop(history, view)
+            if stop is not None:
+                return stop
+            if time.monotonic() < self._rest_until:
+                return None
+            number = next_decision(history)
+            move = self.settings.policy.choose(view, generator(self.settings.seed, "decision", number))
+            if move is None:
+                return None if self._flying else DONE
+            self._launch(move, number, view)
+        return None
+
+    def _stop(self, history: History, view: View) -> Stop | None:
+        spent = self.spent()
+        return stop_reason(
+            history,
+            view,
+            self.settings,
+            start=self._start,
+            usd=spent.usd,
+            tokens=spent.input_tokens + spent.output_tokens,
+            hours=self.hours,
+        )
+
+    def _launch(self, move: Move, number: int, view: View) -> None:
+        decision = Decision(
+            number=number,
+            policy=self.settings.policy.name,
+            move="expand" if isinstance(move, Expand) else "evaluate",
+            agent=move.agent,
+            task=move.task if isinstance(move, Evaluate) else None,
+            evidence=json.dumps(grounds(view, move)),
+            at=datetime.now(UTC),
+        )
+        row, job = self._open_evaluation(decision) if isinstance(move, Evaluate) else self._open_expansion(decision)
+        self.listener.opened(row)
+        self._flying[self.executor.submit(self.perform, job)] = row
+
+    def _open_evaluation(self, decision: Decision) -> tuple[Row, Job]:
+        agent, task = self.archive.history().agents[decision.agent], str(decision.task)
+        attempt = next_attempt(self.archive.history().evaluations, agent.id, task)
+        seed = derive(self.settings.seed, "evaluate", agent.tree, task, attempt)
+        row = self.archive.open_evaluation(
+            decision,
+            agent=agent.id,
+            benchmark=self.settings.benchmark_name,
+            split="search",
+            task=task,
+            attempt=attempt,
+            seed=seed,
+        )
+        return row, EvaluationJob(f"evaluation-{row.id}", self.archive.files(agent.id), task, seed)
+
+    def _open_expansion(self, decision: Decision) -> tuple[Row, Job]:
+        history = self.archive.history()
+        rows = [row for row in search(history) if row.agent == decision.agent and (row.passed or row.failed)]
+        rng = generator(self.settings.seed, "entry", decision.number)
+        entry = choose_entry(rows, [row for row in rows if overflowed(self.archive.folder_of(row))], rng)
+        seed = derive(self.settings.seed, "expand", decision.number)
+        row = self.archive.open_expansion(decision, entry=entry.name, seed=seed)
+        job = ExpansionJob(
+            key=f"expansion-{row.id}",
+            agent=self.archive.files(decision.agent),
+            weakness=entry.weakness,
+            evidence=tuple(
+                evidence_of(failure, self.archive.folder_of(failure), self.benchmark.task(failure.task).problem)
+                for failure in entry.evaluations
+            ),
+            seed=seed,
+            known=frozenset(agent.shape for agent in history.agents),
+        )
+        return row, job
+
+    def _land(self, row: Row, future: Future[Record]) -> None:
+        """Close a move's row with what came of it."""
+        record = record_of(future)
+        self._rest_after(record)
+        keep(self.archive, row, record.files)
+        closed = (
+            self._close_expansion(row, record) if isinstance(row, Expansion) else self._close_evaluation(row, record)
+        )
+        self._note_spending()
+        self.listener.closed(closed)
+
+    def _close_evaluation(self, row: Evaluation, record: Record) -> Row:
+        return self.archive.close_evaluation(
+            row.id, record.outcome, reason=record.reason, seconds=record.seconds, steps=record.steps, calls=record.calls
+        )
+
+    def _close_expansion(self, row: Expansion, record: Record) -> Row:
+        outcome, reason, twin = record.outcome, record.reason, None
+        if outcome in (Outcome.BORN, Outcome.DUPLICATE):
+            # Others were born while this one was being written, so the twin is looked for now.
+            twin = next((agent.id for agent in self.archive.history().agents if agent.shape == record.shape), None)
+            outcome = Outcome.BORN if twin is None else Outcome.DUPLICATE
+            reason = reason if twin is None else f"the same code as agent {twin}"
+        born = outcome is Outcome.BORN
+        return self.archive.close_expansion(
+            row.id,
+            outcome,
+            reason=reason,
+            issue=record.issue,
+            seconds=record.seconds,
+            calls=record.calls,
+            files=record.child if born else None,
+            shape=record.shape if born else None,
+            twin=twin,
+        )
+
+    def _note_spending(self) -> None:
+        """What no row says: working time, and money by the ledger."""
+        self.archive.note("hours", repr(self.hours))
+        self.archive.note("spent_usd", repr(self.spent().usd))
+
+    def _rest_after(self, record: Record) -> None:
+        """Back off after house's faults in a row, so that a dead engine is not asked a thousand times."""
+        self._voids = self._voids + 1 if record.outcome is Outcome.VOID else 0
+        if self._voids:
+            self._rest_until = time.monotonic() + min(MAX_PAUSE_SECONDS, VOID_PAUSE_SECONDS * 2 ** (self._voids - 1))
+
+
+def record_of(future: Future[Record]) -> Record:
+    """What came of a job; an exception in its worker is a fault of ours, so it is VOID."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return Record(Outcome.VOID, f"a fault in Clade itself: {type(error).__name__}: {error}", 0.0)
+
+
+def grounds(view: View, move: Move) -> dict[str, object]:
+    """What a decision was made on, for the archive."""
+    clade = view.clades[move.agent]
+    return {
+        "agents": len(view.agents),
+        "evaluations": view.evaluations,
+        "evaluations_in_flight": view.evaluations_in_flight,
+        "expansions_in_flight": view.expansions_in_flight,
+        "own": [clade.own.passed, clade.own.failed],
+        "clade": [clade.whole.passed, clade.whole.failed],
+    }
+
+
+def keep(archive: Archive, row: Row, files: Mapping[str, bytes]) -> None:
+    """Write a move's papers into its log folder, before its row is closed: a closed row has its evidence."""
+    folder = archive.folder_of(row)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)

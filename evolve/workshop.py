@@ -1,0 +1,77 @@
+"""The workshop: what a process needs to perform jobs (sandbox, gateway, benchmark), opened once from the settings.
+
+Threads share one. A cluster's engine would open one per node, with the same settings and its own folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from archive import Bill
+from benchmarks import Benchmark, Quarantined, open_benchmark
+from evolve.evaluate import evaluate
+from evolve.expand import expand
+from evolve.house import House
+from evolve.jobs import EvaluationJob, Job, Record
+from evolve.llm import Caps, Gateway, Ledger, open_models
+from evolve.scratch import clear_scratch, open_scratch
+from evolve.settings import Settings
+from sandbox import Sandbox, open_sandbox
+
+
+def cache_folder() -> Path:
+    """Where benchmarks keep what they have proven, for all runs of a user (XDG base directories)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clade"
+
+
+class Workshop:
+    """Performs jobs. A context manager; `perform` may be called from many threads.
+
+    Raises on opening: `SandboxError`, `BenchmarkError`, `ModelError`, each with the cure.
+    """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        models = open_models(
+            {"solve": settings.models.solve, "improve": settings.models.improve, "diagnose": settings.models.diagnose},
+            settings.providers,
+            parameters=settings.models.parameters,
+            max_output_tokens=settings.models.max_output_tokens,
+        )
+        self.benchmark: Benchmark = open_benchmark(settings.benchmark_name, settings.benchmark_options, cache_folder())
+        self.sandbox: Sandbox = open_sandbox(settings.sandbox.kind)
+        caps = Caps(usd=settings.budget.usd, tokens=settings.budget.tokens)
+        self.ledger = Ledger(folder / "ledger.jsonl", caps)
+        self.folder = folder
+        scratch = open_scratch(folder)
+        self.gateway = Gateway(models, self.ledger, folder=scratch)
+        self.house = House(settings, self.sandbox, self.gateway, scratch)
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> tuple[Quarantined, ...]:
+        """Prove the benchmark's tasks once; says which ones are left out."""
+        return self.benchmark.prepare(self.sandbox, progress)
+
+    def perform(self, job: Job) -> Record:
+        """Do one job to its end. The agent's failures and the house's faults are outcomes of the record."""
+        if isinstance(job, EvaluationJob):
+            return evaluate(job, self.house, self.benchmark)
+        return expand(job, self.house)
+
+    def spent(self) -> Bill:
+        """What the models cost since the run began, earlier sessions and calls that died with them included."""
+        return self.ledger.spent().settled
+
+    def __enter__(self) -> Self:
+        self.gateway.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.gateway.close()
+        self.ledger.close()
+        clear_scratch(self.folder)
+        self.sandbox.close()

@@ -1,0 +1,276 @@
+"""The meta-loop on a real archive, its moves performed by a small world in place of boxes and models."""
+
+import json
+import pickle
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from archive import Archive, Bill, Call, Outcome
+from benchmarks import Benchmark, Task, Verdict
+from evolve.jobs import EvaluationJob, ExpansionJob, Record
+from evolve.loop import Evolution
+from evolve.settings import Settings
+from evolve.shape import shape
+
+TASKS = tuple(f"t{number}" for number in range(30))
+
+
+class Exercises(Benchmark):
+    """Thirty tasks that nobody grades: the world does."""
+
+    name = "exercises"
+
+    def prepare(self, sandbox, progress=None):
+        return ()
+
+    def tasks(self, split):
+        return TASKS if split == "search" else ()
+
+    def task(self, id):
+        return Task(id, "search", f"Do {id}.", {})
+
+    def grade(self, id, diff, sandbox):
+        return Verdict("VOID", "not here")
+
+
+class World:
+    """Performs jobs: an agent's one file holds its skill; a child's differs at random, by the job's seed."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.jobs = []
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, job):
+        with self.lock:
+            self.jobs.append(job)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        time.sleep(self.seconds)
+        try:
+            return self.perform(pickle.loads(pickle.dumps(job)))
+        finally:
+            with self.lock:
+                self.at_once -= 1
+
+    def perform(self, job):
+        rng = random.Random(job.seed)
+        skill = float(job.agent["__main__.py"])
+        if isinstance(job, EvaluationJob):
+            outcome = Outcome.RESOLVED if rng.random() < skill else Outcome.UNRESOLVED
+            return Record(outcome, "drawn", 0.1, steps=3, calls=(call(),), files={"verdict.json": b"{}"})
+        child = {"__main__.py": f"{min(1, max(0, skill + rng.uniform(-0.2, 0.3))):.6f}".encode()}
+        return Record(Outcome.BORN, "lives", 0.1, calls=(call(),), issue="Be better.", child=child, shape=shape(child))
+
+
+class Listener:
+    def opened(self, row):
+        pass
+
+    def closed(self, row):
+        pass
+
+    def tick(self, view):
+        pass
+
+
+def call():
+    return Call("solve", "offline:repair", 10, 0, 5, 0.01, 0.1, 0, "ok")
+
+
+@pytest.fixture
+def archive(tmp_path):
+    with Archive.create(tmp_path / "run") as made:
+        made.add_seed({"__main__.py": b"0.2"}, shape({"__main__.py": b"0.2"}))
+        yield made
+
+
+def evolution(archive, world, executor, **settings):
+    settings = Settings(**settings)
+    return Evolution(archive, settings, Exercises(), executor, world, lambda: archive.spent(), Listener())
+
+
+def grow(archive, world, **settings):
+    with ThreadPoolExecutor(settings.get("workers", 2)) as executor:
+        return evolution(archive, world, executor, **settings).run()
+
+
+def test_a_tree_grows_to_its_budget_and_not_beyond(archive):
+    """The peers end at 800 to 805 of 800 evaluations."""
+    ending = grow(archive, World(), workers=8, budget={"evaluations": 40})
+    assert ending.finished
+    assert "40 evaluations" in ending.reason
+    history = archive.history()
+    assert sum(row.passed or row.failed for row in history.evaluations) == 40
+    assert 8 <= len(history.agents) <= 40**0.6 + 1
+
+
+def test_it_ends_when_the_work_is_done(archive):
+    """The peers sleep for half an hour after it."""
+    began = time.monotonic()
+    grow(archive, World(), workers=4, budget={"evaluations": 10})
+    assert time.monotonic() - began < 10
+
+
+def test_workers_are_kept_busy_and_not_more(archive):
+    world = World(seconds=0.02)
+    grow(archive, world, workers=3, budget={"evaluations": 20})
+    assert world.most_at_once == 3
+
+
+def test_every_move_has_its_row_before_its_work(archive):
+    class Witness(World):
+        def perform(self, job):
+            kind, _, number = job.key.partition("-")
+            with Archive.open(archive.folder) as reader:
+                rows = reader.history().expansions if kind == "expansion" else reader.history().evaluations
+            assert [row.outcome for row in rows if row.id == int(number)] == [None]
+            return super().perform(job)
+
+    grow(archive, Witness(), budget={"evaluations": 6})
+    assert Outcome.VOID not in {row.outcome for row in archive.history().evaluations}
+
+
+def test_one_worker_and_one_seed_give_one_tree(tmp_path):
+    def story(name, workers=1):
+        with Archive.create(tmp_path / name) as archive:
+            archive.add_seed({"__main__.py": b"0.2"}, "s")
+            grow(archive, World(), workers=workers, seed=3, budget={"evaluations": 25})
+            rows = archive.history()
+            return [(row.parent, row.tree) for row in rows.agents], [(row.agent, row.task) for row in rows.evaluations]
+
+    assert story("one") == story("two")
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path):
+    def rows(archive):
+        history = archive.history()
+        moves = [(row.decision, row.agent, row.task, row.outcome) for row in history.evaluations]
+        return moves, [(row.parent, row.tree) for row in history.agents]
+
+    with Archive.create(tmp_path / "whole") as whole:
+        whole.add_seed({"__main__.py": b"0.2"}, "s")
+        grow(whole, World(), workers=1, budget={"evaluations": 20})
+        expected = rows(whole)
+    with Archive.create(tmp_path / "parts") as parts:
+        parts.add_seed({"__main__.py": b"0.2"}, "s")
+        for evaluations in (5, 6, 13, 20):
+            with ThreadPoolExecutor(1) as executor:
+                session = evolution(parts, World(), executor, workers=1, budget={"evaluations": 20})
+                closed = session.listener.closed
+
+                def stop_at(row, session=session, evaluations=evaluations, closed=closed):
+                    closed(row)
+                    if len(parts.history().evaluations) >= evaluations:
+                        session.stop()
+
+                session.listener.closed = stop_at
+                session.run()
+        assert rows(parts) == expected
+
+
+def test_an_exception_in_a_worker_is_a_void_row_and_the_move_is_tried_again(archive):
+    """In the peers a task whose evaluation raised is lost for good, and expansions in flight never come back."""
+
+    class Fragile(World):
+        def perform(self, job):
+            if len(self.jobs) in (2, 5):
+                raise OSError("disk full")
+            return super().perform(job)
+
+    fragile = Fragile()
+    with ThreadPoolExecutor(1) as executor:
+        session = evolution(archive, fragile, executor, workers=1, budget={"evaluations": 12})
+        session._rest_after = lambda record: None
+        session.run()
+    history = archive.history()
+    moves = (*history.evaluations, *history.expansions)
+    void = [row for row in moves if row.outcome is Outcome.VOID]
+    assert [row.reason for row in void] == ["a fault in Clade itself: OSError: disk full"] * 2
+    assert sum(row.passed or row.failed for row in history.evaluations) == 12
+
+
+def test_a_dead_house_stops_the_run_with_its_cause(archive):
+    class Dead(World):
+        def perform(self, job):
+            return Record(Outcome.VOID, "sandbox: the engine died", 0.0)
+
+    with ThreadPoolExecutor(1) as executor:
+        session = evolution(archive, Dead(), executor, workers=1, budget={"voids_in_a_row": 4})
+        session._rest_after = lambda record: None
+        ending = session.run()
+    assert "the engine died" in ending.reason
+    assert len(archive.history().evaluations) == 4
+
+
+def test_children_that_never_live_stop_the_run_with_their_cause(archive):
+    """The peers' broken set-up: 1,374 attempts in a loop, no back-off, normal exit."""
+
+    class Barren(World):
+        def perform(self, job):
+            if isinstance(job, ExpansionJob):
+                return Record(Outcome.STILLBORN, "does not compile", 0.0)
+            return super().perform(job)
+
+    ending = grow(archive, Barren(), budget={"evaluations": 1000, "failures_in_a_row": 5})
+    attempts = [row for row in archive.history().expansions if row.outcome is Outcome.STILLBORN]
+    assert "does not compile" in ending.reason or "is spent" in ending.reason or "every task" in ending.reason
+    assert 2 <= len(attempts) <= 6
+
+
+def test_equal_children_share_one_row_of_evidence(archive):
+    """Two workers may write the same child at once: the later one is a duplicate of the earlier."""
+
+    class Clones(World):
+        def perform(self, job):
+            if isinstance(job, ExpansionJob):
+                child = {"__main__.py": b"0.5"}
+                return Record(Outcome.BORN, "lives", 0.0, child=child, shape=shape(child))
+            return super().perform(job)
+
+    grow(archive, Clones(), budget={"evaluations": 12})
+    history = archive.history()
+    assert len(history.agents) == 2
+    twins = [row for row in history.expansions if row.outcome is Outcome.DUPLICATE]
+    assert twins
+    assert {row.child for row in twins} == {1}
+
+
+def test_money_stops_it(archive):
+    ending = grow(archive, World(), workers=1, budget={"evaluations": 100, "usd": 0.1})
+    assert "$0.1 is spent" in ending.reason
+    assert archive.spent().usd == pytest.approx(0.1)
+
+
+def test_what_died_with_its_process_counts_as_spent(archive):
+    with ThreadPoolExecutor(1) as executor:
+        session = evolution(archive, World(), executor, budget={"usd": 5.0})
+        session.spent = lambda: Bill(1, 0, 0, 0, 5.0)
+        assert "$5 is spent" in session.run().reason
+    assert archive.history().evaluations == ()
+
+
+def test_decisions_are_recorded_with_their_grounds(archive):
+    grow(archive, World(), workers=1, budget={"evaluations": 10})
+    decisions = archive.decisions()
+    assert [decision.number for decision in decisions] == list(range(len(decisions)))
+    assert {"own", "clade", "agents"} <= json.loads(decisions[-1].evidence).keys()
+
+
+def test_the_chosen_agent_is_better_than_the_seed_on_average(tmp_path):
+    """The paper's claim in small: over six seeds the agent chosen by HGM has more true skill than the seed."""
+    gains = []
+    for seed in range(6):
+        with Archive.create(tmp_path / str(seed)) as archive:
+            archive.add_seed({"__main__.py": b"0.2"}, "s")
+            with ThreadPoolExecutor(1) as executor:
+                session = evolution(archive, World(), executor, workers=1, seed=seed, budget={"evaluations": 40})
+                session.run()
+            best = session.settings.policy.best(session.view())
+            gains.append(float(archive.files(best)["__main__.py"]) - 0.2)
+    assert sum(gains) / len(gains) > 0.1

@@ -1,0 +1,57 @@
+"""run.toml: what it may say, and what a misspelling gets."""
+
+from importlib.resources import files
+
+import pytest
+
+from evolve.policies import DGM, HGM
+from evolve.settings import Settings, SettingsError, load, parse
+
+
+def test_the_template_says_the_defaults_but_for_the_times():
+    template = parse(files("evolve").joinpath("template.toml").read_text("utf-8"))
+    assert template == Settings(rollout={"solve_seconds": 20, "improve_seconds": 40})
+
+
+def test_every_commented_setting_of_the_template_is_real():
+    lines = files("evolve").joinpath("template.toml").read_text("utf-8").splitlines()
+    text = "\n".join(line.removeprefix("# ") for line in lines if line.startswith("# ") and "=" in line.split("#")[1])
+    names = [line.split("=")[0].strip() for line in text.splitlines()]
+    assert {"usd", "tokens", "hours", "expansions", "agent", "database", "calls"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sed = 1", "there is no setting `sed`; did you mean `seed`?"),
+        ("[budget]\nevaluation = 1", "there is no setting `budget.evaluation`; did you mean `evaluations`?"),
+        ("[policy]\nname='hgm'\nalhpa = 0.5", "there is no setting `policy.alhpa`; did you mean `alpha`?"),
+        ("[policy]\nname='dgm'\nalpha = 0.5", "there is no setting `policy.alpha`; known here: epsilon"),
+        ("[policy]\nname='hmg'", "policy"),
+        ("workers = 0", "`workers` = 0 does not fit"),
+        ("workers = 'two'", "`workers` = 'two' does not fit"),
+        ("[providers.mine]\nkind='openai'\nurll='x'", "there is no setting `providers.mine.urll`; did you mean `url`?"),
+        ("workers = ", "is not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_the_nearest_right_word(text, says):
+    with pytest.raises(SettingsError) as error:
+        parse(text)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_policies_are_chosen_by_name():
+    assert parse("[policy]\nname = 'dgm'\ngeneration = 4").policy == DGM(generation=4)
+    assert parse("").policy == HGM()
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(SettingsError, match="clade init"):
+        load(tmp_path)
+
+
+def test_the_expansion_budget_has_room_for_failures():
+    settings = parse("[budget]\nevaluations = 100")
+    assert settings.expansion_budget > 100**0.6
+    assert parse("[budget]\nexpansions = 3").expansion_budget == 3

@@ -1,0 +1,166 @@
+"""From rows to decisions: what counts, what leaves no trace, when to stop. On a real archive."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from archive import INTERRUPTED, Archive, Decision, Outcome
+from evolve.settings import Settings
+from evolve.state import next_attempt, next_decision, stop_reason, view_of
+
+TASKS = ("a", "b", "c")
+
+
+@pytest.fixture
+def archive(tmp_path):
+    with Archive.create(tmp_path / "run") as made:
+        made.add_seed({"__main__.py": b""}, "shape-0")
+        yield made
+
+
+def decision(number, move, task=None, agent=0):
+    return Decision(number, "hgm", move, agent, task, "{}", datetime.now(UTC))
+
+
+def evaluate(archive, number, task, outcome=None, reason="because", agent=0):
+    row = archive.open_evaluation(
+        decision(number, "evaluate", task, agent),
+        agent=agent,
+        benchmark="repair",
+        split="search",
+        task=task,
+        attempt=0,
+        seed=1,
+    )
+    return archive.close_evaluation(row.id, outcome, reason=reason) if outcome else row
+
+
+def expand(archive, number, outcome=None, **more):
+    row = archive.open_expansion(decision(number, "expand"), entry="task:a", seed=1)
+    return archive.close_expansion(row.id, outcome, reason="because", **more) if outcome else row
+
+
+def seen(archive, **settings):
+    return view_of(archive.history(), TASKS, Settings(**settings))
+
+
+def stop(archive, *, start=None, usd=0.0, tokens=0, hours=0.0, **settings):
+    start = start or datetime(2000, 1, 1, tzinfo=UTC)
+    view = seen(archive, **settings)
+    spent = {"usd": usd, "tokens": tokens, "hours": hours}
+    found = stop_reason(archive.history(), view, Settings(**settings), start=start, **spent)
+    return None if found is None else f"{found.reason} ({'finished' if found.finished else 'stuck'})"
+
+
+class TestView:
+    def test_evidence_and_flight_take_a_task_and_void_gives_it_back(self, archive):
+        evaluate(archive, 0, "a", Outcome.RESOLVED)
+        evaluate(archive, 1, "b")
+        evaluate(archive, 2, "c", Outcome.VOID)
+        view = seen(archive)
+        assert view.open_tasks == {0: ("c",)}
+        assert (view.evaluations, view.evaluations_in_flight, view.measured[0]) == (1, 1, 2)
+        assert view.clades[0].own.n == 1
+
+    def test_a_pair_that_is_void_again_and_again_is_left_alone(self, archive):
+        for number in range(3):
+            evaluate(archive, number, "a", Outcome.VOID)
+        assert seen(archive).open_tasks == {0: ("b", "c")}
+
+    def test_what_a_person_asked_for_is_not_evidence(self, archive):
+        row = archive.open_evaluation(None, agent=0, benchmark="repair", split="search", task="a", attempt=0, seed=1)
+        archive.close_evaluation(row.id, Outcome.RESOLVED, reason="because")
+        assert seen(archive).clades[0].own.n == 0
+
+    def test_an_interrupted_move_leaves_no_trace(self, archive):
+        evaluate(archive, 0, "a", Outcome.RESOLVED)
+        before = seen(archive)
+        evaluate(archive, 1, "b")
+        expand(archive, 2)
+        archive.void_open()
+        assert seen(archive) == before
+        assert next_decision(archive.history()) == 1
+
+    def test_looking_changes_nothing(self, archive):
+        """HGM's released code adds descendants' results to the ancestor at each look."""
+        evaluate(archive, 0, "a", Outcome.RESOLVED)
+        expand(archive, 1, Outcome.BORN, files={"__main__.py": b"1"}, shape="shape-1")
+        evaluate(archive, 2, "a", Outcome.UNRESOLVED, agent=1)
+        first = seen(archive)
+        for _ in range(3):
+            assert seen(archive) == first
+        assert (first.clades[0].own.n, first.clades[0].whole.n) == (1, 2)
+
+    def test_failed_expansions_are_counted_and_a_birth_starts_anew(self, archive):
+        expand(archive, 0, Outcome.NO_CHANGE)
+        expand(archive, 1, Outcome.VOID)
+        expand(archive, 2, Outcome.STILLBORN)
+        assert (seen(archive).failed_in_a_row, seen(archive).expansions) == (2, 2)
+        expand(archive, 3, Outcome.BORN, files={"__main__.py": b"1"}, shape="shape-1")
+        assert seen(archive).failed_in_a_row == 0
+
+
+class TestNumbers:
+    def test_an_interrupted_decision_is_taken_again(self, archive):
+        evaluate(archive, 0, "a")
+        evaluate(archive, 1, "b", Outcome.RESOLVED)
+        archive.void_open()
+        assert next_decision(archive.history()) == 0
+        evaluate(archive, 0, "a", Outcome.RESOLVED)
+        assert next_decision(archive.history()) == 2
+
+    def test_a_house_fault_uses_its_number_up(self, archive):
+        evaluate(archive, 0, "a", Outcome.VOID, reason="sandbox: the engine died")
+        assert next_decision(archive.history()) == 1
+
+    def test_attempts_count_evidence_only(self, archive):
+        evaluate(archive, 0, "a", Outcome.VOID)
+        assert next_attempt(archive.history().evaluations, 0, "a") == 0
+        evaluate(archive, 1, "a", Outcome.UNRESOLVED)
+        assert next_attempt(archive.history().evaluations, 0, "a") == 1
+
+
+class TestStop:
+    def test_nothing_is_spent(self, archive):
+        assert stop(archive) is None
+
+    @pytest.mark.parametrize(
+        ("spent", "budget", "says"),
+        [
+            ({"usd": 1.0}, {"usd": 1.0}, "$1 is spent"),
+            ({"tokens": 10}, {"tokens": 10}, "10 tokens"),
+            ({"hours": 2.0}, {"hours": 2.0}, "2 hours"),
+        ],
+    )
+    def test_money_tokens_and_time(self, archive, spent, budget, says):
+        assert says in stop(archive, **spent, budget=budget)
+        assert stop(archive, budget=budget) is None
+
+    def test_evaluations(self, archive):
+        evaluate(archive, 0, "a", Outcome.RESOLVED)
+        evaluate(archive, 1, "b", Outcome.VOID)
+        assert stop(archive, budget={"evaluations": 2}) is None
+        assert "1 evaluations is spent (finished)" in stop(archive, budget={"evaluations": 1})
+
+    def test_expansions_without_a_child_stop_with_the_cause(self, archive):
+        """The peers' broken set-up made 1,374 attempts in a loop."""
+        for number in range(3):
+            expand(archive, number, Outcome.STILLBORN)
+        reason = stop(archive, budget={"failures_in_a_row": 3})
+        assert "STILLBORN" in reason
+        assert "(stuck)" in reason
+        assert "because" in reason
+
+    def test_voids_in_a_row_stop_with_the_cause_and_a_new_session_starts_anew(self, archive):
+        for number in range(3):
+            evaluate(archive, number, "a", Outcome.VOID, reason="model: the provider is down")
+        assert "the provider is down" in stop(archive, budget={"voids_in_a_row": 3})
+        assert stop(archive, budget={"voids_in_a_row": 4}) is None
+        assert stop(archive, budget={"voids_in_a_row": 3}, start=datetime.now(UTC)) is None
+
+    def test_interrupted_moves_are_not_the_houses_faults(self, archive):
+        for _ in range(3):
+            evaluate(archive, 0, "a")
+            archive.void_open()
+        assert {row.reason for row in archive.history().evaluations} == {INTERRUPTED}
+        assert stop(archive, budget={"voids_in_a_row": 2}) is None
