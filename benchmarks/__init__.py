@@ -16,6 +16,7 @@ from benchmarks.base import (
     Verdict,
 )
 from benchmarks.catalogue import BENCHMARKS, open_benchmark
+from benchmarks.syntax import parse
 
 __all__ = [
     "BENCHMARKS",
@@ -28,4 +29,5 @@ __all__ = [
     "Task",
     "Verdict",
     "open_benchmark",
+    "parse",
 ]

@@ -89,6 +89,14 @@ class Benchmark(ABC):
     def task(self, id: str) -> Task:
         """One task. Raises `BenchmarkError` for an unknown id, naming the nearest one."""
 
+    def hidden_tests(self, id: str) -> Tree:
+        """The hidden tests' files, for a diagnosis that the user has let see them; empty where there are none to show.
+
+        Raises: `BenchmarkError` for an unknown id.
+        """
+        self.task(id)
+        return {}
+
     @abstractmethod
     def grade(self, id: str, diff: Diff, sandbox: Sandbox) -> Verdict:
         """Judge a diff against the task's tree, in a fresh box."""

@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from benchmarks.literals import is_literal
+from benchmarks.syntax import parse_expression
 
 _ARROW = re.compile(r"[`'\"]?\s*(?:#\s*)?(?:==>|=>|➞|→|->|===?|=|should return|returns|return|should be|is)\s*:?\s*`?")
 _MOST_LINES = 12
@@ -106,7 +107,7 @@ def _leading_value(rest: str) -> str | None:
 
 def _expression(source: str) -> ast.expr | None:
     try:
-        return ast.parse(source.strip(), mode="eval").body
+        return parse_expression(source.strip())
     except (SyntaxError, ValueError):
         return None
 
@@ -134,7 +135,8 @@ import sys
 
 from solution import {name}
 
-SECONDS = 2  # for each example
+SECONDS = 1  # for each example
+TIMED_OUT = "timed out after %d s" % SECONDS
 
 EXAMPLES = [
 {rows}
@@ -155,7 +157,7 @@ def outcome(call):
     try:
         return True, call()
     except TimedOut:
-        return False, "timed out after %d s" % SECONDS
+        return False, TIMED_OUT
     except Exception as error:
         return False, "raised %s: %s" % (type(error).__name__, error)
     finally:
@@ -172,6 +174,9 @@ def main():
         else:
             failures += 1
             print("FAIL  %s  expected %r, %s" % (text, expected, "got %r" % (got,) if finished else got))
+        if got is TIMED_OUT:
+            print("the examples after it were not tried")
+            return 1
     print("%d of %d examples fail" % (failures, len(EXAMPLES)))
     return 1 if failures else 0
 

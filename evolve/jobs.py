@@ -36,6 +36,7 @@ class Evidence:
     """Rendered for reading, head and tail."""
     patch: str
     visible_failure: str
+    hidden_tests: str = ""
 
 
 @dataclass(frozen=True, slots=True)

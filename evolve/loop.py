@@ -17,7 +17,7 @@ from archive import Archive, Bill, Decision, Evaluation, Expansion, History, Out
 from benchmarks import Benchmark
 from evolve.entry import choose_entry
 from evolve.evidence import evidence_of, overflowed
-from evolve.jobs import EvaluationJob, ExpansionJob, Job, Record
+from evolve.jobs import EvaluationJob, Evidence, ExpansionJob, Job, Record
 from evolve.policies import Evaluate, Expand, Move, View
 from evolve.seeds import derive, generator
 from evolve.settings import Settings
@@ -174,14 +174,15 @@ class Evolution:
             key=f"expansion-{row.id}",
             agent=self.archive.files(decision.agent),
             weakness=entry.weakness,
-            evidence=tuple(
-                evidence_of(failure, self.archive.folder_of(failure), self.benchmark.task(failure.task).problem)
-                for failure in entry.evaluations
-            ),
+            evidence=tuple(self._evidence(failure) for failure in entry.evaluations),
             seed=seed,
             known=frozenset(agent.shape for agent in history.agents),
         )
         return row, job
+
+    def _evidence(self, failure: Evaluation) -> Evidence:
+        hidden = self.settings.diagnosis.hidden_tests
+        return evidence_of(failure, self.archive.folder_of(failure), self.benchmark, hidden=hidden)
 
     def _land(self, row: Row, future: Future[Record]) -> None:
         """Close a move's row with what came of it."""

@@ -73,6 +73,8 @@ def diagnose_messages(
                 int(scale * MAX_FAILURE),
             ),
         ]
+        if case.hidden_tests:
+            parts.append(fenced("the hidden tests", case.hidden_tests, int(scale * MAX_FAILURE)))
     parts.append(DIAGNOSE_ASK)
     return [{"role": "system", "content": DIAGNOSE_SYSTEM}, {"role": "user", "content": "\n\n".join(parts)}]
 

@@ -61,6 +61,13 @@ class Models(Part):
     """What one call may generate at most."""
 
 
+class Diagnosis(Part):
+    """What the diagnosing model is shown besides the transcript, the patch and the visible tests."""
+
+    hidden_tests: bool = False
+    """Also the failed task's hidden tests, as DGM and HGM do: it teaches to the tests that children are scored on."""
+
+
 class Box(Part):
     """Which sandbox, and what one box may use."""
 
@@ -99,6 +106,7 @@ class Settings(Part):
     benchmark: dict[str, Any] = {"name": "repair"}
     """Name of the benchmark and its own options (checked by the benchmark)."""
     models: Models = Models()
+    diagnosis: Diagnosis = Diagnosis()
     providers: dict[str, ProviderSettings] = {}
     """Model services beyond the built-in ones, by the name used in `models`."""
     sandbox: Box = Box()

@@ -10,6 +10,8 @@ import ast
 import hashlib
 from collections.abc import Mapping
 
+from evolve.syntax import parse
+
 MAX_PARSED = 500_000
 """Bytes above which a file is compared as it is: a stranger's file must not keep the parser busy."""
 
@@ -29,7 +31,7 @@ def normalised(path: str, content: bytes, *, keep_docstrings: bool = False) -> b
     if not path.endswith(".py") or len(content) > MAX_PARSED:
         return content
     try:
-        tree = ast.parse(content)
+        tree = parse(content)
         for node in () if keep_docstrings else ast.walk(tree):
             _drop_docstring(node)
         return ast.dump(tree).encode("utf-8", "surrogatepass")

@@ -68,6 +68,8 @@ def status(folder: Path, as_json: bool) -> None:
         return
     grid = _grid()
     grid.add_row("state", Text.assemble((facts["state"], "bold"), ": ", visible(facts["why"], keep="")))
+    if facts["isolation"]:
+        grid.add_row("isolation", visible(facts["isolation"], keep=""))
     grid.add_row("agents", str(facts["agents"]))
     grid.add_row("expansions", _counted(facts["expansions"], facts["expansions_by_outcome"]))
     grid.add_row("evaluations", _counted(facts["evaluations"], facts["evaluations_by_outcome"]))

@@ -50,7 +50,9 @@ def run(folder: Path, plain: bool) -> None:
         if interrupted:
             click.echo(f"{interrupted} moves were cut off when the run stopped last; they are tried again", err=True)
         with Workshop(settings, folder) as workshop, watch(archive, settings, plain=plain) as listener:
-            listener.say(f"sandbox: {workshop.sandbox.isolation}")
+            archive.note("isolation", workshop.sandbox.isolation)
+            why = f" ({workshop.sandbox.note})" if workshop.sandbox.note else ""
+            listener.say(f"isolation: {workshop.sandbox.isolation}{why}")
             for left_out in workshop.prepare(listener.progress):
                 listener.say(f"task {left_out.task} is quarantined: {left_out.reason}")
             stop = grow(archive, settings, workshop, listener)

@@ -40,8 +40,7 @@ class Exercises(Benchmark):
 class World:
     """Performs jobs: an agent's one file holds its skill; a child's differs at random, by the job's seed."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
+    def __init__(self) -> None:
         self.jobs = []
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
@@ -51,7 +50,6 @@ class World:
             self.jobs.append(job)
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-        time.sleep(self.seconds)
         try:
             return self.perform(pickle.loads(pickle.dumps(job)))
         finally:
@@ -118,9 +116,20 @@ def test_it_ends_when_the_work_is_done(archive):
 
 
 def test_workers_are_kept_busy_and_not_more(archive):
-    world = World(seconds=0.02)
-    grow(archive, world, workers=3, budget={"evaluations": 20})
+    class Meeting(World):
+        """The first three jobs end only when all three are under way."""
+
+        barrier = threading.Barrier(3)
+
+        def perform(self, job):
+            if len(self.jobs) <= 3:
+                self.barrier.wait(timeout=30)
+            return super().perform(job)
+
+    world = Meeting()
+    grow(archive, world, workers=3, budget={"evaluations": 9})
     assert world.most_at_once == 3
+    assert Outcome.VOID not in {row.outcome for row in archive.history().evaluations}
 
 
 def test_every_move_has_its_row_before_its_work(archive):

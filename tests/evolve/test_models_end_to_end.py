@@ -316,7 +316,7 @@ def test_the_budget_in_dollars_holds_to_the_cent(service, tmp_path):
     served = service("openai")
     run = make_run(tmp_path / "run", served, "evaluations = 50\nusd = 0.25", max_output_tokens=400)
     out = grow(run)
-    assert "budget is spent" in out
+    assert "the models' budget is spent" in out
     spent = ledger_dollars(run)
     assert spent == pytest.approx(float(served.billed), abs=1e-9)
     assert 0.2 < spent <= 0.25
@@ -326,8 +326,8 @@ def test_the_budget_in_dollars_holds_to_the_cent(service, tmp_path):
 
 
 def test_a_service_that_is_down_costs_time_but_no_evidence(service, tmp_path):
-    served = service("openai", down_after=60)
-    run = make_run(tmp_path / "run", served, "evaluations = 5\nvoids_in_a_row = 3")
+    served = service("openai", down_after=40)
+    run = make_run(tmp_path / "run", served, "evaluations = 4\nvoids_in_a_row = 3")
     out = grow(run, code=1, before=IMPATIENT)
     assert "moves in a row could not be done" in out and "503" in out and "Mend that and run again" in out
     first = history_of(run)
@@ -337,18 +337,19 @@ def test_a_service_that_is_down_costs_time_but_no_evidence(service, tmp_path):
     began = sorted(row.opened for row in voids)
     assert (began[-1] - began[0]).total_seconds() > 2, "the pauses between them grow"
     assert ledger_dollars(run) == pytest.approx(float(served.billed), abs=1e-9), "what was not answered costs nothing"
-    assert evidence(first) < 5
+    assert evidence(first) < 4
 
     served.down, served.down_after = False, None
     grow(run)
     last = history_of(run)
-    assert evidence(last) == 5
+    assert evidence(last) == 4
     blamed = [row for row in last.evaluations if row.outcome is Outcome.AGENT_CRASHED]
     assert blamed == [], "no agent is blamed for the outage"
     assert [row for row in last.evaluations if row.id <= len(first.evaluations)] == list(first.evaluations)
     assert last.spent().usd == pytest.approx(float(served.billed), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_short_outage_is_ridden_out(service, tmp_path):
     """Nobody listens for three seconds in the middle of the run; the gateway's retries bridge that."""
     served = service("openai")

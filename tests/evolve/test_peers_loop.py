@@ -80,15 +80,10 @@ def perform(job):
     return Record(Outcome.BORN, "it lives", 0.0, child=child, shape=shape(child))
 
 
-ONE_AT_A_TIME = threading.Lock()
-
-
 def grow(folder, perform=perform, tasks=60, **settings):
     """A whole run: why it stopped, its archive's history, what the listener heard, how many jobs were given out."""
     settings, log = Settings(**settings), Log()
-    with ONE_AT_A_TIME:  # the tool that makes the tables keeps its state in module globals
-        archive = Archive.create(folder)
-    with archive, Counting(settings.workers) as executor:
+    with Archive.create(folder) as archive, Counting(settings.workers) as executor:
         archive.add_seed({"__main__.py": b""}, "seed")
         loop = Evolution(archive, settings, Numbered(tasks), executor, perform, Bill, log)
         return loop.run(), archive.history(), log.rows, executor.given

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from evolve.llm.offline.expressions import expression_mutations
 from evolve.llm.offline.mutation import Mutation
 from evolve.llm.offline.spans import Source
 from evolve.llm.offline.statements import statement_mutations, text_mutations
+from evolve.syntax import parse
 
 
 class Edit(NamedTuple):
@@ -46,7 +46,7 @@ def mutations(text: str, addition: str | None = None) -> tuple[Mutation, ...]:
 
 def parses(text: str) -> bool:
     try:
-        ast.parse(text)
+        parse(text)
     except (SyntaxError, ValueError):
         return False
     return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from evolve.syntax import parse
+
 
 class Source:
     """A Python source with its tree; converts positions of nodes to offsets into the text.
@@ -13,7 +15,7 @@ class Source:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tree = ast.parse(text)
+        self.tree = parse(text)
         self.lines = text.split("\n")
         self.starts = [0]
         for line in self.lines:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from evolve.llm.offline.candidates import Edit, as_edit, mutations, parses
 from evolve.llm.offline.chance import gumbel
 from evolve.llm.offline.mutation import Mutation
+from evolve.syntax import parse
 
 PRIOR: Mapping[str, float] = {
     "compare": 0.8, "arithmetic": 0.8, "insert": 0.8, "boolean": 0.4, "constant": 0.3, "switch": 0.3, "call": 0.2,
@@ -138,7 +139,7 @@ def next_repair(
 
 
 def _while_lines(text: str) -> set[int]:
-    loops = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.While)] if parses(text) else []
+    loops = [node for node in ast.walk(parse(text)) if isinstance(node, ast.While)] if parses(text) else []
     return {line for loop in loops for line in range(loop.lineno, (loop.end_lineno or loop.lineno) + 1)}
 
 
@@ -146,7 +147,7 @@ def _unused_names(text: str) -> set[str]:
     """Parameters and variables that are set but never read: something may have been meant to use them."""
     if not parses(text):
         return set()
-    tree = ast.parse(text)
+    tree = parse(text)
     stored = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     loaded: set[str] = set()
     for node in ast.walk(tree):

@@ -67,9 +67,11 @@ class Glass:
         self.live = Live(settings, lambda: Bill(usd=usd), self.console)
 
     def lines(self) -> list[str]:
-        with self.console.capture() as captured:
-            self.console.print(self.live.draw())
-        return [line.rstrip() for line in CSI.sub("", captured.get()).removesuffix("\n").split("\n")]
+        """What the view shows now, on a sheet of its own."""
+        sheet = Console(file=io.StringIO(), width=self.console.width, height=self.console.height, highlight=False)
+        with sheet.capture() as captured:
+            sheet.print(self.live.draw())
+        return [line.rstrip() for line in captured.get().removesuffix("\n").split("\n")]
 
 
 @pytest.fixture
@@ -96,10 +98,10 @@ def test_the_view_says_where_the_run_stands(glass: type[Glass], view: View) -> N
     seen.live.closed(evaluation(2, "task-2", Outcome.RESOLVED))
     seen.live.tick(view)
     text = "\n".join(seen.lines())
-    own = view.clades[10].own
+    own = view.clades[11].own
     assert f"{view.evaluations} of" in text
     assert f"{len(view.agents)} agents" in text
-    assert f"agent 10 solved {own.passed} of {own.n} (95 % interval" in text
+    assert f"agent 11 solved {own.passed} of {own.n} (95 % interval" in text
     assert "$0.50 of $20.00" in text
     assert re.search(r"▶ evaluate agent 0 on task-1 +0 s", text)
     assert re.search(r"▶ expand agent 0 for weakness:context +0 s", text)
@@ -190,7 +192,7 @@ def test_log_lines_are_one_line_an_event(view: View, capsys: pytest.CaptureFixtu
     assert lines[0].endswith(" evaluate agent 0 on task-1: RESOLVED in 2 s")
     assert not any(STEERING.search(line) for line in lines) and max(map(len, lines)) < 400
     assert lines[3].endswith("expand agent 0 for weakness:context: BORN agent 7 in 2 min")
-    assert re.search(r"-- 10 of 100 evaluations; 15 agents, .* best: agent 10 .* \$0\.25; .* left$", lines[4])
+    assert re.search(r"-- 10 of 100 evaluations; 15 agents, .* best: agent 11 .* \$0\.25; .* left$", lines[4])
 
 
 @pytest.mark.parametrize(
@@ -215,13 +217,13 @@ def test_the_last_words_name_the_next_commands(history: History, view: View) -> 
     assert (
         lines[1].startswith("15 agents, ") and "1 evaluation" not in lines[1].split() and lines[1].endswith("; $1.50.")
     )
-    assert lines[2].startswith("Best is agent 10: ") and "; the seed: " in lines[2]
-    assert standing(view, Settings()).best == 10
+    assert lines[2].startswith("Best is agent 11: ") and "; the seed: " in lines[2]
+    assert standing(view, Settings()).best == 11
     for command in (
         "tree 'runs/my run'",
         "best",
-        "evaluate 'runs/my run' 10 --split sealed",
-        "export 'runs/my run' 10",
+        "evaluate 'runs/my run' 11 --split sealed",
+        "export 'runs/my run' 11",
     ):
         assert f"clade {command}" in text
     assert "clade run" not in text
