@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from archive.clade import clades
 from archive.history import History
 from archive.records import Outcome
 from archive.text import visible
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _ENTRY_IN_DOT = 40
 """Characters of an entry that a drawing's edge shows."""
@@ -27,6 +28,8 @@ def lineage(history: History) -> nx.DiGraph[int]:
     interval), `clade_passed`, `clade_failed`, `clade_mean`, `descendants`, `birth` (`SEED` or `BORN`), `entry` (what
     its birth was to mend), `born` (ISO time), `commit` and `tree`. Search evidence only.
     """
+    import networkx as nx  # takes a good part of a second, and few commands draw
+
     births = {row.child: row for row in history.expansions if row.outcome is Outcome.BORN}
     by_agent = clades(history.agents, history.evaluations)
     graph: nx.DiGraph[int] = nx.DiGraph()
@@ -57,6 +60,8 @@ def lineage(history: History) -> nx.DiGraph[int]:
 
 def graphml(graph: nx.DiGraph[int]) -> str:
     """GraphML, for Gephi, yEd, Cytoscape and networkx."""
+    import networkx as nx
+
     out = BytesIO()
     nx.write_graphml_xml(graph, out)
     return out.getvalue().decode("utf-8")
@@ -64,6 +69,8 @@ def graphml(graph: nx.DiGraph[int]) -> str:
 
 def node_link(graph: nx.DiGraph[int]) -> dict[str, Any]:
     """networkx's node-link data (`nodes`, `edges`), ready for JSON."""
+    import networkx as nx
+
     data: dict[str, Any] = nx.node_link_data(graph, edges="edges")
     return data
 

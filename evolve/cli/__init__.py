@@ -5,47 +5,71 @@ Exit codes: 0 done, 1 a failure, 2 wrong usage or settings, 130 interrupted.
 
 from __future__ import annotations
 
+import difflib
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
-from archive import ArchiveError
-from benchmarks import BenchmarkError
-from evolve.cli.doctor import doctor
-from evolve.cli.export import export
-from evolve.cli.measuring import evaluate
-from evolve.cli.reading import best, diff, show, status, tree
-from evolve.cli.running import init, run
-from evolve.llm import ModelError
-from evolve.settings import SettingsError
-from sandbox import SandboxError
-
-USAGE_ERRORS = (SettingsError, BenchmarkError)
-FAILURES = (ArchiveError, SandboxError, ModelError, OSError)
+VERBS = {
+    "init": "running",
+    "run": "running",
+    "status": "reading",
+    "tree": "reading",
+    "show": "reading",
+    "diff": "reading",
+    "best": "reading",
+    "export": "export",
+    "evaluate": "measuring",
+    "doctor": "doctor",
+}
+"""Verb to module. A verb's module is imported when it is asked for: all of them together take a second or two."""
 
 
 class Verbs(click.Group):
     """A click group that ends in one sentence, never in a traceback, for what is not a fault of Clade itself."""
 
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command:
+        if name not in VERBS:
+            near = difflib.get_close_matches(name, VERBS, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"the verbs are: {', '.join(VERBS)}"
+            raise click.UsageError(f"No such command {name!r}; {hint}", context)
+        command = getattr(import_module(f"evolve.cli.{VERBS[name]}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except USAGE_ERRORS as error:
-            self.fail(error, 2)
         except BrokenPipeError:  # the reader of our output has gone, as `| head` does
             sys.stderr.close()
             sys.exit(0)
-        except FAILURES as error:
-            self.fail(error, 1)
+        except (ValueError, RuntimeError, OSError) as error:
+            code = exit_code(error)
+            if code is None:
+                raise
+            click.echo(f"clade: {error}", err=True)
+            sys.exit(code)
         except KeyboardInterrupt:
             click.echo("clade: interrupted", err=True)
             sys.exit(130)
 
-    @staticmethod
-    def fail(error: Exception, code: int) -> None:
-        click.echo(f"clade: {error}", err=True)
-        sys.exit(code)
+
+def exit_code(error: Exception) -> int | None:
+    """2 for wrong settings, 1 for a failure of the house's or the machine's; None for a fault of Clade itself."""
+    # Imported here: only a failing command needs to know all rooms' errors.
+    from archive import ArchiveError
+    from benchmarks import BenchmarkError
+    from evolve.settings import SettingsError
+    from sandbox import SandboxError
+
+    if isinstance(error, SettingsError | BenchmarkError):
+        return 2
+    return 1 if isinstance(error, ArchiveError | SandboxError | OSError) else None  # a ModelError is an OSError
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,7 +83,3 @@ def main() -> None:
     clade tree runs/first     look at it
     clade best runs/first     the agent to take away, with an honest interval
     """
-
-
-for verb in (init, run, status, tree, show, diff, best, export, evaluate, doctor):
-    main.add_command(verb)

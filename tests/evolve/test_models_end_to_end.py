@@ -316,7 +316,7 @@ def test_the_budget_in_dollars_holds_to_the_cent(service, tmp_path):
     served = service("openai")
     run = make_run(tmp_path / "run", served, "evaluations = 50\nusd = 0.25", max_output_tokens=400)
     out = grow(run)
-    assert "the models' budget is spent" in out
+    assert "models' budget is spent" in out
     spent = ledger_dollars(run)
     assert spent == pytest.approx(float(served.billed), abs=1e-9)
     assert 0.2 < spent <= 0.25
