@@ -60,10 +60,14 @@ def prove(
     found: dict[int, Proven] = {}
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(_prove_batch, batch, bug_seed, wanted, sandbox, site) for batch in batches]
-        for future in as_completed(futures):
-            found |= {proven.number: proven for proven in future.result()}
-            if progress is not None:
-                progress(len(found), len(problems))
+        try:
+            for future in as_completed(futures):
+                found |= {proven.number: proven for proven in future.result()}
+                if progress is not None:
+                    progress(len(found), len(problems))
+        except BaseException:  # interrupted, or a batch failed: only the batches under way are waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return {problem.number: found[problem.number] for problem in problems}
 
 

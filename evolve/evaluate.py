@@ -73,8 +73,10 @@ def void(run: Rollout) -> str | None:
         return f"model: {run.fault}"
     if run.spent_out == "run":
         return "the run's budget ended during the rollout"
-    if run.timed_out and run.waited >= WAITED_TOO_LONG * run.seconds:
+    if run.ran_out and run.waited >= WAITED_TOO_LONG * run.seconds:
         return f"model: {run.waited:.0f} s of its time were lost to the model's service"
+    if run.ran_out and run.calls and not run.steps:
+        return f"model: {run.calls[0].model} gave no answer in the whole rollout"
     return None
 
 

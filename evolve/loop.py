@@ -58,8 +58,11 @@ class Evolution:
         perform: Callable[[Job], Record],
         spent: Callable[[], Bill],
         listener: Listener,
+        no_room: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`spent` tells what the models cost by the ledger, which also knows of calls that died with their process."""
+        """`spent` tells what the models cost by the ledger, which also knows of calls that died with their process;
+        `no_room` why what is left is too little for a call.
+        """
         self.archive = archive
         self.settings = settings
         self.benchmark = benchmark
@@ -67,6 +70,7 @@ class Evolution:
         self.executor = executor
         self.perform = perform
         self.spent = spent
+        self.no_room = no_room
         self.listener = listener
         self.stopping = False
         self._flying: dict[Future[Record], Row] = {}
@@ -132,6 +136,7 @@ class Evolution:
             usd=spent.usd,
             tokens=spent.input_tokens + spent.output_tokens,
             hours=self.hours,
+            no_room=self.no_room(),
         )
 
     def _launch(self, move: Move, number: int, view: View) -> None:

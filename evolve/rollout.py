@@ -8,6 +8,7 @@ counts.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ DESK = "/box/desk"
 ENVIRONMENT = {"CLADE_SOCKET": f"{GATEWAY}/gateway.sock"}
 GRACE_SECONDS = 5.0
 """Between the time that the agent is told and the time it is killed: for it to write its result."""
+NEXT_TO_NOTHING = 0.1
+"""Share of its time with which an agent cannot do much any more."""
 KEPT_STDERR = 4000
 
 
@@ -67,6 +70,13 @@ class Rollout:
     transcript: bytes
     messages: tuple[Json, ...] = ()
     """What the agent sent last to its model."""
+    left: float = math.inf
+    """Seconds of its time that it did not use."""
+
+    @property
+    def ran_out(self) -> bool:
+        """Killed at the limit, or ended of itself with next to nothing left: agents mind the clock."""
+        return self.timed_out or self.left <= max(GRACE_SECONDS, NEXT_TO_NOTHING * self.seconds)
 
     @property
     def crashed(self) -> bool:
@@ -135,6 +145,7 @@ def rollout(
         waited=session.waited,
         transcript=transcript,
         messages=tuple(session.last_messages),
+        left=problem.seconds - worked,
     )
 
 

@@ -103,11 +103,20 @@ class Stop:
 
 
 def stop_reason(
-    history: History, view: View, settings: Settings, *, start: datetime, usd: float, tokens: int, hours: float
+    history: History,
+    view: View,
+    settings: Settings,
+    *,
+    start: datetime,
+    usd: float,
+    tokens: int,
+    hours: float,
+    no_room: str | None = None,
 ) -> Stop | None:
     """Why no further move may start; None to go on.
 
-    House's faults count from `start`, the beginning of this session: who runs again has mended the cause.
+    House's faults count from `start`, the beginning of this session: who runs again has mended the cause. `no_room`
+    says why the models' budget, though not spent to the last cent, is too little for a call (`Totals.no_room`).
     """
     budget = settings.budget
     spent = [
@@ -119,6 +128,8 @@ def stop_reason(
     for over, amount in spent:
         if over:
             return Stop(f"the budget of {amount} is spent", finished=True)
+    if no_room is not None:
+        return Stop(f"the models' budget is spent: {no_room}", finished=True)
     if view.failed_in_a_row >= budget.failures_in_a_row:
         last = in_closing_order([row for row in attempts(history) if row.outcome not in (None, Outcome.VOID)])[-1]
         return Stop(

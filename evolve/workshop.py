@@ -64,6 +64,10 @@ class Workshop:
         """What the models cost since the run began, earlier sessions and calls that died with them included."""
         return self.ledger.spent().settled
 
+    def no_room(self) -> str | None:
+        """Why what is left of the models' budget is too little for a call, if one was refused for that."""
+        return self.ledger.spent().no_room
+
     def __enter__(self) -> Self:
         self.gateway.start()
         return self

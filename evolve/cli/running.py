@@ -49,7 +49,10 @@ def run(folder: Path, plain: bool) -> None:
         interrupted = archive.void_open()
         if interrupted:
             click.echo(f"{interrupted} moves were cut off when the run stopped last; they are tried again", err=True)
-        with Workshop(settings, folder) as workshop, watch(archive, settings, plain=plain) as listener:
+        with (
+            Workshop(settings, folder) as workshop,
+            watch(archive, settings, plain=plain, spent=workshop.spent) as listener,
+        ):
             archive.note("isolation", workshop.sandbox.isolation)
             why = f" ({workshop.sandbox.note})" if workshop.sandbox.note else ""
             listener.say(f"isolation: {workshop.sandbox.isolation}{why}")
@@ -95,12 +98,22 @@ def open_archive(folder: Path, settings: Settings) -> Archive:
 def grow(archive: Archive, settings: Settings, workshop: Workshop, listener: Live | PlainLog) -> Stop:
     """One session of the loop, with Ctrl-C heard."""
     executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="move")
-    evolution = Evolution(archive, settings, workshop.benchmark, executor, workshop.perform, workshop.spent, listener)
+    evolution = Evolution(
+        archive,
+        settings,
+        workshop.benchmark,
+        executor,
+        workshop.perform,
+        workshop.spent,
+        listener,
+        workshop.no_room,
+    )
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         if evolution.stopping:
             raise KeyboardInterrupt
         evolution.stop()
+        workshop.gateway.give_up()
         listener.say("stopping: finishing what is running; Ctrl-C again stops at once")
 
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -108,6 +121,8 @@ def grow(archive: Archive, settings: Settings, workshop: Workshop, listener: Liv
         stop = evolution.run()
     except KeyboardInterrupt:
         # At once: the workers are not waited for. What they had open is voided and tried again by the next start.
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
         listener.close()
         workshop.sandbox.close()
         click.echo("clade: stopped at once; run again to go on", err=True)

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from archive import Outcome
+from archive import Call, Outcome
 from benchmarks import Verdict
 from evolve.evaluate import conclude
 from evolve.rollout import Rollout, report
 from sandbox import Diff
 
+CALL = Call("solve", "mine:m", 10, 0, 10, 0.1, 15.0, 0, "cancelled")
 RUN = Rollout(
     diff=Diff(),
     status="done",
@@ -38,6 +39,9 @@ ERROR = replace(RUN, status="error", summary="no model")
 SPENT = replace(RUN, spent_out="rollout", status="gave_up")
 RUN_SPENT = replace(RUN, spent_out="run", status="gave_up")
 STARVED = replace(KILLED, waited=0.5)
+STARVED_AND_GONE = replace(RUN, waited=0.5, left=3.0)
+STARVED_IN_PASSING = replace(RUN, waited=0.5, left=300.0)
+UNANSWERED = replace(ERROR, left=3.0, steps=0, calls=(CALL,))
 PROVIDER_DOWN = replace(RUN, fault="the provider is down", status="error")
 
 
@@ -65,6 +69,9 @@ PROVIDER_DOWN = replace(RUN, fault="the provider is down", status="error")
         (PROVIDER_DOWN, None, Outcome.VOID),
         (RUN_SPENT, EMPTY, Outcome.VOID),
         (STARVED, None, Outcome.VOID),
+        (STARVED_AND_GONE, WRONG, Outcome.VOID),
+        (UNANSWERED, EMPTY, Outcome.VOID),
+        (STARVED_IN_PASSING, WRONG, Outcome.UNRESOLVED),
         (KILLED, UNJUDGED, Outcome.VOID),
     ],
 )

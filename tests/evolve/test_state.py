@@ -44,10 +44,10 @@ def seen(archive, **settings):
     return view_of(archive.history(), TASKS, Settings(**settings))
 
 
-def stop(archive, *, start=None, usd=0.0, tokens=0, hours=0.0, **settings):
+def stop(archive, *, start=None, usd=0.0, tokens=0, hours=0.0, no_room=None, **settings):
     start = start or datetime(2000, 1, 1, tzinfo=UTC)
     view = seen(archive, **settings)
-    spent = {"usd": usd, "tokens": tokens, "hours": hours}
+    spent = {"usd": usd, "tokens": tokens, "hours": hours, "no_room": no_room}
     found = stop_reason(archive.history(), view, Settings(**settings), start=start, **spent)
     return None if found is None else f"{found.reason} ({'finished' if found.finished else 'stuck'})"
 
@@ -135,6 +135,11 @@ class TestStop:
     def test_money_tokens_and_time(self, archive, spent, budget, says):
         assert says in stop(archive, **spent, budget=budget)
         assert stop(archive, budget=budget) is None
+
+    def test_money_too_short_for_a_call(self, archive):
+        said = stop(archive, usd=0.99, no_room="$0.01 are left", budget={"usd": 1.0})
+        assert "$0.01 are left" in said
+        assert "finished" in said
 
     def test_evaluations(self, archive):
         evaluate(archive, 0, "a", Outcome.RESOLVED)
