@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from archive import Archive, Outcome
 from evolve.cli import main
 
+pytestmark = pytest.mark.usefixtures("boxes")
+
 CANARY = "sk-canary-9f3a61c2d47b4f0e"
 SETTINGS = """
 seed = 11
@@ -31,7 +33,7 @@ def clade(*arguments: str, code: int = 0):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
+def run(tmp_path_factory, boxes) -> Path:
     """A finished run, grown with a key in the launcher's environment."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     folder.mkdir()

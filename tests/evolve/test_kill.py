@@ -15,6 +15,8 @@ import pytest
 
 from archive import INTERRUPTED, Archive, Outcome
 
+pytestmark = pytest.mark.usefixtures("boxes")
+
 SETTINGS = """
 seed = {seed}
 workers = 1

@@ -243,6 +243,8 @@ IMPATIENT = """
 import functools
 import evolve.workshop
 from evolve.llm import Gateway, Retry
+
+pytestmark = pytest.mark.usefixtures("boxes")
 evolve.workshop.Gateway = functools.partial(Gateway, retry=Retry(attempts=3, base=0.1))
 """
 """Run before the command: a service that is down is given up after some tenths of a second instead of minutes."""
