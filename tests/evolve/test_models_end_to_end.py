@@ -27,6 +27,8 @@ from archive import Archive, History, Outcome
 from evolve.llm import ModelError
 from evolve.llm.offline.provider import answer
 
+pytestmark = pytest.mark.usefixtures("boxes")
+
 KEY = "canary9f3a61c2d47b4f0e8812"
 """Of no known shape: what hides it must know it, not guess it."""
 MODEL = "fixer-1"
@@ -243,8 +245,6 @@ IMPATIENT = """
 import functools
 import evolve.workshop
 from evolve.llm import Gateway, Retry
-
-pytestmark = pytest.mark.usefixtures("boxes")
 evolve.workshop.Gateway = functools.partial(Gateway, retry=Retry(attempts=3, base=0.1))
 """
 """Run before the command: a service that is down is given up after some tenths of a second instead of minutes."""
