@@ -327,6 +327,7 @@ def test_the_budget_in_dollars_holds_to_the_cent(service, tmp_path):
     assert cut and all("the run's budget ended" in row.reason for row in cut), "and no agent is blamed for it"
 
 
+@pytest.mark.slow
 def test_a_service_that_is_down_costs_time_but_no_evidence(service, tmp_path):
     served = service("openai", down_after=40)
     run = make_run(tmp_path / "run", served, "evaluations = 4\nvoids_in_a_row = 3")
@@ -374,6 +375,7 @@ def test_a_short_outage_is_ridden_out(service, tmp_path):
         assert sum(call.retries for call in archive.calls()) > 0
 
 
+@pytest.mark.slow
 def test_a_wrong_key_is_nobodys_failure_and_told_by_its_variable(service, tmp_path):
     served, wrong = service("anthropic"), "wrong71c2" + KEY
     run = make_run(tmp_path / "run", served, "evaluations = 5\nvoids_in_a_row = 2")
@@ -385,6 +387,7 @@ def test_a_wrong_key_is_nobodys_failure_and_told_by_its_variable(service, tmp_pa
     assert wrong not in out and wrong.encode() not in everything(run), "the service said it aloud, we do not"
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_an_outage_waits_for_no_provider(service, tmp_path):
     """The gateway would try for minutes and the agents have minutes: who asks to stop waits for neither."""
     served = service("openai", down=True)

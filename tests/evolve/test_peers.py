@@ -221,7 +221,7 @@ class TestRewriting:
         for name, content in measurement.files.items():
             (tmp_path / name).write_bytes(content)
         row = Evaluation(1, 0, 0, "sums", "search", "sum-0", 0, 1, datetime.now(UTC), outcome=Outcome.UNRESOLVED)
-        evidence = evidence_of(row, tmp_path, sums.task("sum-0").problem)
+        evidence = evidence_of(row, tmp_path, sums)
         expand(ExpansionJob("expansion-1", files, None, (evidence,), 1, frozenset()), house)
         asked = json.dumps(house.gateway.models["diagnose"].provider.requests[0]["messages"])
         assert "seen_9b2e" in asked
