@@ -7,8 +7,7 @@ RUN ?= runs/demo
 .PHONY: demo test check clean
 
 demo: .venv/installed
-	rm -rf $(RUN)
-	$(BIN)/clade init $(RUN)
+	test -f $(RUN)/run.toml || $(BIN)/clade init $(RUN)
 	$(BIN)/clade run $(RUN)
 	$(BIN)/clade tree $(RUN)
 	$(BIN)/clade best $(RUN)

@@ -31,7 +31,7 @@ class Part(BaseModel):
 class Budget(Part):
     """When a run stops. What is spent before an interruption counts."""
 
-    evaluations: int = Field(100, ge=1)
+    evaluations: int = Field(80, ge=1)
     """Measurements of one agent on one task, those that are evidence."""
     expansions: int | None = Field(None, ge=0)
     """Attempts to write a child, whatever comes of them. None: 10 more than twice what the tree may hold."""

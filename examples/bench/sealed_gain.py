@@ -9,6 +9,7 @@ paired result. Finished runs in OUT are not repeated, so it can be stopped and s
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from importlib.resources import files
@@ -32,9 +33,8 @@ def grow(run: Path, seed: int, evaluations: int) -> int:
     if not (run / "run.toml").exists():
         run.mkdir(parents=True, exist_ok=True)
         text = files("evolve").joinpath("template.toml").read_text("utf-8")
-        text = text.replace("seed = 0 ", f"seed = {seed} ").replace(
-            "evaluations = 100 ", f"evaluations = {evaluations} "
-        )
+        text = re.sub(r"^seed = \d+", f"seed = {seed}", text, count=1, flags=re.MULTILINE)
+        text = re.sub(r"^evaluations = \d+", f"evaluations = {evaluations}", text, count=1, flags=re.MULTILINE)
         (run / "run.toml").write_text(text)
     clade("run", str(run), "--plain")
     return int(json.loads(clade("best", str(run), "--json"))["agent"])
