@@ -16,7 +16,7 @@ from benchmarks.base import (
     Verdict,
 )
 from benchmarks.catalogue import BENCHMARKS, open_benchmark
-from benchmarks.syntax import parse
+from benchmarks.syntax import literal, parse
 
 __all__ = [
     "BENCHMARKS",
@@ -28,6 +28,7 @@ __all__ = [
     "Split",
     "Task",
     "Verdict",
+    "literal",
     "open_benchmark",
     "parse",
 ]

@@ -22,3 +22,8 @@ def parse_expression(source: str) -> ast.expr:
     """The syntax tree of one expression. Raises as `parse` does."""
     with _PARSING:
         return ast.parse(source, mode="eval").body
+
+
+def literal(source: str) -> object:
+    """The value of a literal, as `ast.literal_eval` of a text, which parses too."""
+    return ast.literal_eval(parse_expression(source.lstrip(" \t")))

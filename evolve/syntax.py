@@ -3,6 +3,6 @@
 The offline model takes it from here and not from `benchmarks`, of which it must import nothing.
 """
 
-from benchmarks import parse
+from benchmarks import literal, parse
 
-__all__ = ["parse"]
+__all__ = ["literal", "parse"]

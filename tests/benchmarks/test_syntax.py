@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks import parse
+from benchmarks import literal, parse
 from benchmarks.syntax import parse_expression
 
 SOURCE = "def f(x):\n" + "".join(f"    if x == {n}:\n        return [{n}, (x + {n}) * 2]\n" for n in range(120))
@@ -22,6 +22,14 @@ def test_many_threads_parse_at_once():
     finally:
         sys.setswitchinterval(interval)
     assert {ast.dump(tree) for tree in trees} == {ast.dump(ast.parse(SOURCE))}
+
+
+def test_literals_are_read_as_ast_reads_them():
+    assert literal("  [1, 'a', (None, -2.5)]") == [1, "a", (None, -2.5)]
+    with pytest.raises(ValueError, match="malformed"):
+        literal("f()")
+    with pytest.raises(SyntaxError):
+        literal("1 +")
 
 
 def test_it_raises_as_the_parser_does():

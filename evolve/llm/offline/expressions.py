@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from evolve.llm.offline.mutation import Kind, Mutation
 from evolve.llm.offline.spans import Source
+from evolve.syntax import literal
 
 COMPARE: dict[type[ast.cmpop], tuple[str, tuple[str, ...]]] = {
     ast.Lt: ("<", ("<=", ">", ">=")), ast.LtE: ("<=", ("<", ">=", "==")), ast.Gt: (">", (">=", "<", "<=")),
@@ -173,7 +174,7 @@ def _constant(source: Source, node: ast.Constant) -> Iterator[Mutation]:
                 yield _swap(source, "scale", node, repr(changed), changed > value)
     elif isinstance(value, str) and len(value) <= 1:
         for text in ('""', '" "', '","', '"0"', '"1"'):
-            if ast.literal_eval(text) != value:
+            if literal(text) != value:
                 yield _swap(source, "constant", node, text)
 
 

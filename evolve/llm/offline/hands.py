@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evolve.llm.offline.candidates import Edit
+from evolve.syntax import literal
 
 PATH_FIELDS = ("path", "file", "file_path", "filename", "file_name")
 OLD_FIELDS = ("old", "old_str", "old_string", "old_text", "search", "find")
@@ -71,7 +71,7 @@ class Hands:
         """The edits that a call makes, if it is one of ours."""
         command = self.command_of(call)
         if command is not None:
-            return [Edit(*json.loads(ast.literal_eval(data))) for data in SCRIPT_DATA.findall(command)]
+            return [Edit(*json.loads(str(literal(data)))) for data in SCRIPT_DATA.findall(command)]
         if self.editor is None or call.name != self.editor[0]:
             return []
         path, old, new = (call.arguments.get(field) for field in self.editor[1:])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from evolve.llm.offline.candidates import Edit, as_edit, mutations, parses
 from evolve.llm.offline.chance import gumbel
 from evolve.llm.offline.mutation import Mutation
-from evolve.syntax import parse
+from evolve.syntax import literal, parse
 
 PRIOR: Mapping[str, float] = {
     "compare": 0.8, "arithmetic": 0.8, "insert": 0.8, "boolean": 0.4, "constant": 0.3, "switch": 0.3, "call": 0.2,
@@ -75,7 +75,7 @@ def _pairs(output: str) -> list[tuple[object, object]]:
     for pattern in EXPECTED_GOT:
         for found in list(pattern.finditer(output))[:3]:
             try:
-                pairs.append((ast.literal_eval(found["want"].strip()), ast.literal_eval(found["got"].strip())))
+                pairs.append((literal(found["want"].strip()), literal(found["got"].strip())))
             except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
                 continue
     return pairs
