@@ -10,7 +10,7 @@ from evolve.settings import Settings, SettingsError, load, parse
 
 def test_the_template_says_the_defaults_but_for_the_times():
     template = parse(files("evolve").joinpath("template.toml").read_text("utf-8"))
-    assert template == Settings(rollout={"solve_seconds": 20, "improve_seconds": 40})
+    assert template == Settings(rollout={"solve_seconds": 10, "improve_seconds": 30})
 
 
 def test_every_commented_setting_of_the_template_is_real():
