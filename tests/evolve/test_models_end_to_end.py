@@ -302,7 +302,8 @@ def test_one_setting_makes_the_same_loop_run_on_a_service(service, tmp_path, kin
         history, told = archive.history(), archive.about
         calls = archive.calls()
     assert evidence(history) == 4
-    assert len(history.agents) > 1, "a tree has grown"
+    # Whether a child lives is the model's luck; that the parent was diagnosed and rewrote itself is not.
+    assert any(row.issue and row.outcome is not Outcome.VOID for row in history.expansions)
     assert {call.role for call in calls} == {"solve", "improve", "diagnose"}
     assert {call.model for call in calls} == {"mine:fixer-1"}
     assert len(calls) == served.calls and served.refused == 0

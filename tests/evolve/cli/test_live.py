@@ -192,7 +192,7 @@ def test_log_lines_are_one_line_an_event(view: View, capsys: pytest.CaptureFixtu
     assert lines[0].endswith(" evaluate agent 0 on task-1: RESOLVED in 2 s")
     assert not any(STEERING.search(line) for line in lines) and max(map(len, lines)) < 400
     assert lines[3].endswith("expand agent 0 for weakness:context: BORN agent 7 in 2 min")
-    assert re.search(r"-- 10 of 100 evaluations; 15 agents, .* best: agent 11 .* \$0\.25; .* left$", lines[4])
+    assert re.search(r"-- 10 of 80 evaluations; 15 agents, .* best: agent 11 .* \$0\.25; .* left$", lines[4])
 
 
 @pytest.mark.parametrize(
