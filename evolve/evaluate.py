@@ -21,6 +21,10 @@ WAITED_TOO_LONG = 0.1
 """Share of a rollout's time that, lost to failed tries at a model's service, excuses it for running out of time."""
 
 
+OWN_BUDGETS = ("rollout", "move")
+"""Whose end is the agent's own doing; the run's and the hour's are not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Try:
     """One rollout on the task and its grading."""
@@ -72,7 +76,7 @@ def attempt(job: EvaluationJob, house: House, benchmark: Benchmark, task: Task, 
         setup=task.setup,
     )
     seed = job.seed if task is first else derive(job.seed, "second try")
-    run = rollout(house, job.agent, problem, Scope(job.key, seed))
+    run = rollout(house, job.agent, problem, Scope(job.key, seed, job.split))
     diff = run.diff
     if task is not first:
         whole = compare(first.files, run.diff.apply(task.files))
@@ -101,8 +105,8 @@ def conclude(run: Rollout, verdict: Verdict | None) -> tuple[Outcome, str]:
         return graded, verdict.reason
     if run.timed_out:
         return Outcome.TIMED_OUT, run.account
-    if run.spent_out == "rollout":
-        return Outcome.OVER_BUDGET, "the rollout's budget ended before the task was solved"
+    if run.spent_out in OWN_BUDGETS:
+        return Outcome.OVER_BUDGET, f"the {run.spent_out}'s budget ended before the task was solved"
     if run.crashed:
         return Outcome.AGENT_CRASHED, run.account
     return graded, verdict.reason
@@ -112,8 +116,8 @@ def void(run: Rollout) -> str | None:
     """Why a rollout says nothing about its agent, if so."""
     if run.fault is not None:
         return f"model: {run.fault}"
-    if run.spent_out == "run":
-        return "the run's budget ended during the rollout"
+    if run.spent_out is not None and run.spent_out not in OWN_BUDGETS:
+        return f"the {run.spent_out}'s budget ended during the rollout"
     if run.ran_out and run.waited >= WAITED_TOO_LONG * run.seconds:
         return f"model: {run.waited:.0f} s of its time were lost to the model's service"
     if run.ran_out and run.calls and not run.steps:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from archive import ArchiveError, Call, Outcome, check_path
-from evolve.evaluate import bill, json_bytes, void
+from evolve.evaluate import OWN_BUDGETS, bill, json_bytes, void
 from evolve.house import House
 from evolve.jobs import ExpansionJob, Record
 from evolve.lifecheck import life_check
@@ -48,7 +48,7 @@ def expand(job: ExpansionJob, house: House) -> Record:
     except ModelError as error:
         outcome, reason = Outcome.VOID, f"model: {error}"
     except BudgetSpent as error:
-        outcome = Outcome.OVER_BUDGET if error.whose == "rollout" else Outcome.VOID
+        outcome = Outcome.OVER_BUDGET if error.whose in OWN_BUDGETS else Outcome.VOID
         reason = f"the {error.whose}'s budget ended during the diagnosis"
     living = outcome in (Outcome.BORN, Outcome.DUPLICATE)
     return Record(
@@ -91,7 +91,7 @@ def beget(job: ExpansionJob, attempt: Attempt, house: House) -> tuple[Outcome, s
     attempt.child, attempt.shape = child, shape(child)
     if attempt.shape in job.known:
         return Outcome.DUPLICATE, "the same code as a known agent"
-    death = life_check(child, house, Scope(f"{job.key}-life", job.seed))
+    death = life_check(child, house, Scope(f"{job.key}-life", job.seed, move=job.key))
     return (Outcome.BORN, "passes the life check") if death is None else (Outcome.STILLBORN, death)
 
 
@@ -131,8 +131,8 @@ def unchanged(run: Rollout) -> tuple[Outcome, str]:
     """How a rewrite that changed nothing of the agent ended."""
     if run.timed_out:
         return Outcome.TIMED_OUT, run.account
-    if run.spent_out == "rollout":
-        return Outcome.OVER_BUDGET, "the rollout's budget ended before anything was changed"
+    if run.spent_out in OWN_BUDGETS:
+        return Outcome.OVER_BUDGET, f"the {run.spent_out}'s budget ended before anything was changed"
     return (Outcome.CRASHED if run.crashed else Outcome.NO_CHANGE), run.account
 
 

@@ -21,6 +21,7 @@ class EvaluationJob:
     agent: Mapping[str, bytes]
     task: str
     seed: int
+    split: str = "search"
 
 
 @dataclass(frozen=True, slots=True)

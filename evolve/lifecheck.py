@@ -44,7 +44,7 @@ def scripted_exercise(agent: Mapping[str, bytes], house: House, scope: Scope) ->
     task = exercise(scope.seed)
     files = {path: File(content) for path, content in task.files.items()}
     problem = Problem(task.problem, files, None, "solve", SECONDS - GRACE_SECONDS)
-    models: dict[Role, Model] = {"solve": Model(ScriptedProvider(), "exercise", FREE)}
+    models: dict[Role, Model] = {"solve": Model(ScriptedProvider(), "exercise", FREE, mend=False)}
     run = rollout(house, agent, problem, scope, caps=Caps(calls=CALLS), models=models)
     if run.fault is not None:
         raise SandboxError(f"the scripted model failed: {run.fault}")

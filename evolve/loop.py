@@ -13,16 +13,18 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from datetime import UTC, datetime
 from typing import Protocol
 
-from archive import Archive, ArchiveError, Bill, Decision, Evaluation, Expansion, History, Outcome
+from archive import Archive, ArchiveError, Decision, Evaluation, Expansion, History, Outcome
 from benchmarks import Benchmark
 from evolve.entry import choose_entry
 from evolve.evidence import evidence_of, overflowed
 from evolve.jobs import EvaluationJob, Evidence, ExpansionJob, Job, Record
+from evolve.llm import Cassette
 from evolve.policies import Evaluate, Expand, Move, View
 from evolve.remembered import Memory, done_already
 from evolve.seeds import derive, generator
 from evolve.settings import Settings
 from evolve.state import Stop, left_out, next_attempt, next_decision, search, stop_reason, view_of
+from evolve.supply import Supply
 
 POLL_SECONDS = 0.2
 """How often the loop looks whether it was asked to stop."""
@@ -59,22 +61,20 @@ class Evolution:
         benchmark: Benchmark,
         executor: Executor,
         perform: Callable[[Job], Record],
-        spent: Callable[[], Bill],
+        supply: Supply,
         listener: Listener,
-        no_room: Callable[[], str | None] = lambda: None,
         memory: Memory | None = None,
+        cassette: Cassette | None = None,
     ) -> None:
-        """`spent` tells what the models cost by the ledger, which also knows of calls that died with their process;
-        `no_room` why what is left is too little for a call; `memory` what other runs measured.
-        """
+        """`memory` tells what other runs measured; `cassette` records the order of the moves, or says it."""
         self.archive = archive
         self.settings = settings
         self.benchmark = benchmark
         self.tasks = benchmark.tasks("search")
         self.executor = executor
         self.perform = perform
-        self.spent = spent
-        self.no_room = no_room
+        self.supply = supply
+        self.cassette = cassette
         self.memory = memory
         self.listener = listener
         self.stopping = False
@@ -102,7 +102,7 @@ class Evolution:
             else:  # resting after a house's fault
                 time.sleep(POLL_SECONDS)
                 done = set()
-            for future in done:
+            for future in self._in_turn(done):
                 self._land(self._flying.pop(future), future)
             self.listener.tick(self.view())
 
@@ -116,14 +116,16 @@ class Evolution:
 
     def _fill(self) -> Stop | None:
         """Give every free worker a move; why not, if one stays free for good."""
-        while len(self._flying) < self.settings.workers:
+        while len(self._flying) < self._workers:
             if self.stopping:
                 return ASKED
+            if (refusal := self.supply.refusal()) is not None:
+                return Stop(f"{refusal}. Mend that and run again; nothing is lost", finished=False)
             history, view = self.archive.history(), self.view()
             stop = self._stop(history, view)
             if stop is not None:
                 return stop
-            if time.monotonic() < self._rest_until:
+            if self._must_wait():
                 return None
             number = next_decision(history)
             move = self.settings.policy.choose(view, generator(self.settings.seed, "decision", number))
@@ -132,8 +134,32 @@ class Evolution:
             self._launch(move, number, view)
         return None
 
+    @property
+    def _workers(self) -> int:
+        """Moves that may be under way now."""
+        capacity = self.supply.capacity()
+        return self.settings.workers if capacity is None else max(1, min(self.settings.workers, capacity))
+
+    def _must_wait(self) -> bool:
+        """Whether no move may start now, though one will later."""
+        if self.supply.outages() or time.monotonic() < self._rest_until:
+            return True
+        expected = self._expected()
+        return expected is not None and expected[0] == "landed"
+
+    def _expected(self) -> tuple[str, str] | None:
+        """In a replay, what the recorded run did next."""
+        return None if self.cassette is None else self.cassette.next_event()
+
+    def _in_turn(self, done: set[Future[Record]]) -> list[Future[Record]]:
+        """Those of the finished moves whose rows may be closed now: all of them, or in a replay the recorded one."""
+        expected = self._expected()
+        if expected is None:
+            return list(done)
+        return [future for future in done if ("landed", key_of(self._flying[future])) == expected]
+
     def _stop(self, history: History, view: View) -> Stop | None:
-        spent = self.spent()
+        spent = self.supply.spent()
         return stop_reason(
             history,
             view,
@@ -142,7 +168,7 @@ class Evolution:
             usd=spent.usd,
             tokens=spent.input_tokens + spent.output_tokens,
             hours=self.hours,
-            no_room=self.no_room(),
+            no_room=self.supply.no_room(),
         )
 
     def _launch(self, move: Move, number: int, view: View) -> None:
@@ -157,6 +183,8 @@ class Evolution:
         )
         row, job = self._open_evaluation(decision) if isinstance(move, Evaluate) else self._open_expansion(decision)
         self.listener.opened(row)
+        if self.cassette is not None:
+            self.cassette.launched(key_of(row))
         self._flying[self._remembered(row) or self.executor.submit(self.perform, job)] = row
 
     def _remembered(self, row: Row) -> Future[Record] | None:
@@ -188,7 +216,7 @@ class Evolution:
             attempt=attempt,
             seed=seed,
         )
-        return row, EvaluationJob(f"evaluation-{row.id}", self.archive.files(agent.id), task, seed)
+        return row, EvaluationJob(key_of(row), self.archive.files(agent.id), task, seed)
 
     def _open_expansion(self, decision: Decision) -> tuple[Row, Job]:
         history = self.archive.history()
@@ -198,7 +226,7 @@ class Evolution:
         seed = derive(self.settings.seed, "expand", decision.number)
         row = self.archive.open_expansion(decision, entry=entry.name, seed=seed)
         job = ExpansionJob(
-            key=f"expansion-{row.id}",
+            key=key_of(row),
             agent=self.archive.files(decision.agent),
             weakness=entry.weakness,
             evidence=tuple(self._evidence(failure) for failure in entry.evaluations),
@@ -219,6 +247,8 @@ class Evolution:
         closed = (
             self._close_expansion(row, record) if isinstance(row, Expansion) else self._close_evaluation(row, record)
         )
+        if self.cassette is not None:
+            self.cassette.landed(key_of(row))
         self._note_spending()
         self.listener.closed(closed)
         self._announce_quarantine()
@@ -269,13 +299,18 @@ class Evolution:
     def _note_spending(self) -> None:
         """What no row says: working time, and money by the ledger."""
         self.archive.note("hours", repr(self.hours))
-        self.archive.note("spent_usd", repr(self.spent().usd))
+        self.archive.note("spent_usd", repr(self.supply.spent().usd))
 
     def _rest_after(self, record: Record) -> None:
         """Back off after house's faults in a row, so that a dead engine is not asked a thousand times."""
         self._voids = self._voids + 1 if record.outcome is Outcome.VOID else 0
         if self._voids:
             self._rest_until = time.monotonic() + min(MAX_PAUSE_SECONDS, VOID_PAUSE_SECONDS * 2 ** (self._voids - 1))
+
+
+def key_of(row: Row) -> str:
+    """The name of a move's folder, of its lines in the ledger and of its events on a cassette."""
+    return f"{'expansion' if isinstance(row, Expansion) else 'evaluation'}-{row.id}"
 
 
 def record_of(future: Future[Record]) -> Record:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evolve.llm import ProviderSettings
+from evolve.llm import Caps, ProviderSettings, Role
 from evolve.policies import HGM, AnyPolicy
 
 FILE = "run.toml"
@@ -36,6 +36,11 @@ class Budget(Part):
     expansions: int | None = Field(None, ge=0)
     """Attempts to write a child, whatever comes of them. None: 10 more than twice what the tree may hold."""
     usd: float | None = Field(None, ge=0)
+    usd_per_hour: float | None = Field(None, gt=0)
+    """Spent within any 60 minutes; a run that reaches it waits for the hour to pass."""
+    usd_per_move: float | None = Field(None, gt=0)
+    """One expansion with its diagnosis and life check, or one evaluation with all its tries."""
+    usd_per_call: float | None = Field(None, gt=0)
     tokens: int | None = Field(None, ge=0)
     """Input and output tokens together."""
     hours: float | None = Field(None, gt=0)
@@ -44,6 +49,16 @@ class Budget(Part):
     """House's faults in a row after which going on makes no sense."""
     failures_in_a_row: int = Field(16, ge=1)
     """Expansions in a row without a child after which going on makes no sense."""
+
+    @property
+    def caps(self) -> Caps:
+        """Of the run's money."""
+        return Caps(usd=self.usd, tokens=self.tokens, usd_per_call=self.usd_per_call, usd_per_hour=self.usd_per_hour)
+
+    @property
+    def move_caps(self) -> Caps:
+        """Of one move's money."""
+        return Caps(usd=self.usd_per_move)
 
 
 class Models(Part):
@@ -59,6 +74,10 @@ class Models(Part):
     """Fields set in every request of a role, such as temperature or reasoning_effort."""
     max_output_tokens: int = Field(8192, ge=1)
     """What one call may generate at most."""
+
+    @property
+    def roles(self) -> dict[Role, str]:
+        return {"solve": self.solve, "improve": self.improve, "diagnose": self.diagnose}
 
 
 class Diagnosis(Part):

@@ -17,9 +17,10 @@ from evolve.evaluate import evaluate
 from evolve.expand import expand
 from evolve.house import House
 from evolve.jobs import EvaluationJob, Job, Record
-from evolve.llm import Caps, Gateway, Ledger, open_models
+from evolve.llm import Cassette, Gateway, Ledger, Traffic, limits_of, open_models
 from evolve.scratch import clear_scratch, open_scratch
 from evolve.settings import Settings
+from evolve.supply import Supply
 from sandbox import Sandbox, open_sandbox
 
 
@@ -34,20 +35,24 @@ class Workshop:
     Raises on opening: `SandboxError`, `BenchmarkError`, `ModelError`, each with the cure.
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, cassette: Cassette | None = None) -> None:
+        """`cassette` records what the models say, or says it in their place; it stays open when the workshop closes."""
+        roles = settings.models.roles
         models = open_models(
-            {"solve": settings.models.solve, "improve": settings.models.improve, "diagnose": settings.models.diagnose},
+            roles,
             settings.providers,
             parameters=settings.models.parameters,
             max_output_tokens=settings.models.max_output_tokens,
+            unplugged=cassette is not None and cassette.mode == "replay",
         )
         self.benchmark: Benchmark = open_benchmark(settings.benchmark_name, settings.benchmark_options, cache_folder())
         self.sandbox: Sandbox = open_sandbox(settings.sandbox.kind)
-        caps = Caps(usd=settings.budget.usd, tokens=settings.budget.tokens)
-        self.ledger = Ledger(folder / "ledger.jsonl", caps)
+        self.ledger = Ledger(folder / "ledger.jsonl", settings.budget.caps, move=settings.budget.move_caps)
         self.folder = folder
+        self.cassette = cassette
         scratch = open_scratch(folder)
-        self.gateway = Gateway(models, self.ledger, folder=scratch)
+        traffic = Traffic(limits_of(roles, settings.providers))
+        self.gateway = Gateway(models, self.ledger, folder=scratch, traffic=traffic, cassette=cassette)
         self.house = House(settings, self.sandbox, self.gateway, scratch)
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> tuple[Quarantined, ...]:
@@ -64,9 +69,19 @@ class Workshop:
         """What the models cost since the run began, earlier sessions and calls that died with them included."""
         return self.ledger.spent().settled
 
-    def no_room(self) -> str | None:
-        """Why what is left of the models' budget is too little for a call, if one was refused for that."""
-        return self.ledger.spent().no_room
+    def supply(self) -> Supply:
+        """What the loop asks about the models."""
+        return Supply(
+            spent=self.spent,
+            no_room=lambda: self.ledger.spent().no_room,
+            outages=self.gateway.traffic.outages,
+            refusal=self.refusal,
+        )
+
+    def refusal(self) -> str | None:
+        """Why no further call can succeed until a person mends something."""
+        missed = None if self.cassette is None else self.cassette.missed
+        return missed or self.gateway.traffic.refusal()
 
     def __enter__(self) -> Self:
         self.gateway.start()

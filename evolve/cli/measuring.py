@@ -14,7 +14,7 @@ from archive import Agent, Archive, Evaluation
 from benchmarks import SPLITS, Split
 from evolve.cli.naming import agent_called
 from evolve.jobs import EvaluationJob
-from evolve.loop import keep, record_of
+from evolve.loop import keep, key_of, record_of
 from evolve.paired import Paired, compare, successes
 from evolve.remembered import Memory, done_already, open_memory
 from evolve.seeds import derive
@@ -90,7 +90,7 @@ def measure(
                 seed=seed,
             )
             known = None if memory is None else memory.find(agent, row)
-            job = EvaluationJob(f"evaluation-{row.id}", files, task, seed)
+            job = EvaluationJob(key_of(row), files, task, seed, split)
             flying[executor.submit(workshop.perform, job) if known is None else done_already(known)] = row
         for done, future in enumerate(as_completed(flying), 1):
             row, record = flying[future], record_of(future)

@@ -15,6 +15,7 @@ import click
 
 from archive import Archive
 from evolve.ancestor import ancestor
+from evolve.cli.cassettes import Tape, cassette_options, opened
 from evolve.cli.farewell import farewell
 from evolve.cli.live import Live, PlainLog, watch
 from evolve.loop import ASKED, Evolution
@@ -40,19 +41,20 @@ def init(folder: Path) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--plain", is_flag=True, help="Log lines instead of the live view (the default when not a terminal).")
-def run(folder: Path, plain: bool) -> None:
+@cassette_options
+def run(folder: Path, plain: bool, tape: Tape | None) -> None:
     """Grow the tree of the run in FOLDER, until a budget of its run.toml is spent.
 
     Ctrl-C finishes what is running and stops; a second one stops at once. Running again goes on in either case, also
     after a crash: nothing that was measured is lost. Exit status: 0 finished, 1 it could not go on, 130 interrupted.
     """
     settings = load(folder)
-    with open_archive(folder, settings) as archive:
+    with open_archive(folder, settings) as archive, opened(tape) as cassette:
         interrupted = archive.void_open()
         if interrupted:
             click.echo(f"{interrupted} moves were cut off when the run stopped last; they are tried again", err=True)
         with (
-            Workshop(settings, folder) as workshop,
+            Workshop(settings, folder, cassette) as workshop,
             watch(archive, settings, plain=plain, spent=workshop.spent) as listener,
         ):
             archive.note("isolation", workshop.sandbox.isolation)
@@ -103,7 +105,9 @@ def open_archive(folder: Path, settings: Settings) -> Archive:
 
 def grow(archive: Archive, settings: Settings, workshop: Workshop, listener: Live | PlainLog, folder: Path) -> Stop:
     """One session of the loop, with Ctrl-C heard."""
-    memory = open_memory(settings, workshop.benchmark, workshop.sandbox.isolation, folder, cache_folder())
+    memory = None
+    if workshop.cassette is None:  # a measurement taken over from another run would be on no cassette
+        memory = open_memory(settings, workshop.benchmark, workshop.sandbox.isolation, folder, cache_folder())
     executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="move")
     evolution = Evolution(
         archive,
@@ -111,10 +115,10 @@ def grow(archive: Archive, settings: Settings, workshop: Workshop, listener: Liv
         workshop.benchmark,
         executor,
         workshop.perform,
-        workshop.spent,
+        workshop.supply(),
         listener,
-        workshop.no_room,
         memory,
+        workshop.cassette,
     )
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:

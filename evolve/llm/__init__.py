@@ -17,12 +17,14 @@ from evolve.llm.base import (
     Scope,
     Usage,
 )
-from evolve.llm.catalogue import PriceSettings, ProviderSettings, open_models
+from evolve.llm.cassette import Cassette, Mode
+from evolve.llm.catalogue import ModelSettings, PriceSettings, ProviderSettings, limits_of, open_models
 from evolve.llm.gateway import Gateway, Reply
 from evolve.llm.ledger import Account, BudgetSpent, Ledger, Totals
 from evolve.llm.meter import total
 from evolve.llm.retry import Retry
 from evolve.llm.session import Session
+from evolve.llm.traffic import Limits, Outage, Traffic
 from evolve.llm.transcript import Event, clip, parse_transcript, read_transcript, render
 
 __all__ = [
@@ -30,13 +32,18 @@ __all__ = [
     "Account",
     "BudgetSpent",
     "Caps",
+    "Cassette",
     "Completion",
     "Event",
     "Gateway",
     "Json",
     "Ledger",
+    "Limits",
+    "Mode",
     "Model",
     "ModelError",
+    "ModelSettings",
+    "Outage",
     "Price",
     "PriceSettings",
     "Provider",
@@ -47,8 +54,10 @@ __all__ = [
     "Scope",
     "Session",
     "Totals",
+    "Traffic",
     "Usage",
     "clip",
+    "limits_of",
     "open_models",
     "parse_transcript",
     "read_transcript",

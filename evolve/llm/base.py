@@ -15,6 +15,8 @@ ROLES: tuple[Role, ...] = ("solve", "improve", "diagnose")
 
 Json = dict[str, Any]
 
+ToolProtocol = Literal["tools", "fenced"]
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -27,6 +29,8 @@ class Usage:
     """Part of `input_tokens` written to the provider's prompt cache, where that has a price of its own."""
     output_tokens: int = 0
     """Reasoning tokens included."""
+    reasoning_tokens: int = 0
+    """Part of `output_tokens` that the model thought with, where the service tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Completion:
 
     body: Json
     usage: Usage
+    endpoint: str = ""
+    """Which of several replicas answered; empty where there is only one."""
 
 
 class ModelError(ConnectionError):
@@ -85,12 +91,17 @@ class Scope:
     """Unique for the rollout, such as `evaluation-17`: names its folder, its socket and its lines in the ledger."""
     seed: int = 0
     """Equal seeds and equal messages give equal answers where the provider can do that (the offline model)."""
+    split: str = "search"
+    """Whose tasks the call works on: `search`, `sealed`, …; recordings are kept apart by it."""
+    move: str = ""
+    """The move that the rollout is a part of, such as `expansion-3`; empty: the rollout is the whole move."""
 
 
 class Provider(Protocol):
     """One model service. Called on the gateway's event loop; must not block it for more than a few milliseconds."""
 
     name: str
+    """Rate limits and outages are kept by it, so two services of one process need two names."""
 
     async def complete(self, request: Json, scope: Scope) -> Completion:
         """Answer one chat-completions request, once: no retries here.
@@ -114,6 +125,12 @@ class Model:
     """Cap on what one call may generate; also what is reserved for it."""
     parameters: Json = field(default_factory=dict)
     """Fields set in every request (temperature, reasoning_effort…), over whatever the agent asked for."""
+    protocol: ToolProtocol = "tools"
+    """How tool calls travel: as the service's own tool calls, or as fenced blocks in plain text."""
+    unsupported: frozenset[str] = frozenset()
+    """Fields that this model refuses (a reasoning model's temperature, say); an agent's wish for one is left out."""
+    mend: bool = True
+    """Whether requests and answers go through the dialect; the life check's model errs on purpose."""
 
     @property
     def label(self) -> str:
@@ -122,9 +139,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What one rollout may use at most. None: no cap of its own."""
+    """What a rollout, a move or a run may use at most. None: no cap of its own."""
 
     usd: float | None = None
     tokens: int | None = None
     """Input and output together."""
     calls: int | None = None
+    usd_per_call: float | None = None
+    """Worst case of any one call."""
+    usd_per_hour: float | None = None
+    """Spent and reserved within any 60 minutes."""

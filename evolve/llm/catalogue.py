@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evolve.llm.base import Json, Model, ModelError, Price, Provider, Role
+from evolve.llm.base import Completion, Json, Model, ModelError, Price, Provider, Role, Scope, ToolProtocol
 from evolve.llm.openai_compatible import OpenAICompatible, TokenField
+from evolve.llm.traffic import Limits
 
 OFFLINE_MODEL = "repair"
 """The one model of the provider `offline`; `offline` alone means it."""
@@ -38,16 +39,35 @@ class PriceSettings(BaseModel):
     """Of a prompt's part that was written to the provider's cache. None: as `input`."""
 
 
-class ProviderSettings(BaseModel):
-    """A model service. The built-in ones (openai, anthropic, openrouter, local) need only what shall differ."""
+class ModelSettings(BaseModel):
+    """What is particular to one model of a service."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["openai", "anthropic", "local"] | None = None
-    """What it speaks: OpenAI's chat completions, Anthropic's messages, or chat completions on a machine of your own,
-    which is free unless `prices` says otherwise. May be left out for a built-in service."""
+    protocol: ToolProtocol = "tools"
+    """`fenced`: tool calls travel as fenced blocks in plain text, for models or servers that are bad at real ones."""
+    reasoning: bool | None = None
+    """Whether it thinks before it answers and so takes no temperature. None: told by its name."""
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    """Instead of `models.max_output_tokens`."""
+
+
+Kind = Literal["openai", "openai-responses", "anthropic", "local", "vllm"]
+
+
+class ProviderSettings(BaseModel):
+    """A model service. The built-in ones (openai, anthropic, openrouter, local…) need only what shall differ."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind | None = None
+    """What it speaks: OpenAI's chat completions or responses, Anthropic's messages, chat completions on a machine of
+    your own, which is free unless `prices` says otherwise, or a fleet that `clade vllm up` started. May be left out
+    for a built-in service."""
     url: str | None = None
     """Base URL, such as `http://localhost:8000/v1`."""
+    urls: tuple[str, ...] = ()
+    """Instead of `url`: replicas that serve the same models. A rollout stays on one as long as it can."""
     key_env: str | None = None
     """Name of the environment variable with the key; never the key."""
     prices: dict[str, PriceSettings] = {}
@@ -57,6 +77,15 @@ class ProviderSettings(BaseModel):
     `max_tokens`."""
     seconds: float = Field(default=600.0, gt=0)
     """How long one answer may take."""
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Input and output together."""
+    concurrent: int | None = Field(default=None, ge=1)
+    """Calls at the service at once."""
+    usd_per_hour: float | None = Field(default=None, ge=0)
+    """Of the machines behind a service of your own; calls under way at the same time share it."""
+    models: dict[str, ModelSettings] = {}
+    """By the service's own name of the model."""
 
 
 BUILT_IN: Mapping[str, ProviderSettings] = {
@@ -75,6 +104,7 @@ def open_models(
     *,
     parameters: Mapping[Role, Mapping[str, Any]] | None = None,
     max_output_tokens: int = 8192,
+    unplugged: bool = False,
 ) -> dict[Role, Model]:
     """A model for each role, from `provider:model`; roles that share a service share its connections.
 
@@ -82,6 +112,7 @@ def open_models(
         providers: services beyond the built-in ones, or what differs of those.
         parameters: fields set in every request of a role.
         max_output_tokens: what one call may generate at most.
+        unplugged: open no service and ask for no key, for a replay.
 
     Raises: `ModelError` for a service that is not known, a missing key and an unknown price, naming each.
     """
@@ -94,13 +125,45 @@ def open_models(
         if not name:
             raise _refused(f"the model for {role} is {label!r}: name the service's model too, as {service}:MODEL")
         if service not in opened:
-            opened[service] = _provider(service, settings)
+            opened[service] = Unplugged(service) if unplugged else _provider(service, settings)
         price = _price(service, name, settings)
         own: Json = dict((parameters or {}).get(role, {}))
         if settings.kind == "anthropic":
             _check_parameters(own, role, label)
-        models[role] = Model(opened[service], name, price, max_output_tokens, own)
+        particular = settings.models.get(name, ModelSettings())
+        models[role] = Model(
+            opened[service],
+            name,
+            price,
+            particular.max_output_tokens or max_output_tokens,
+            own,
+            particular.protocol,
+        )
     return models
+
+
+def limits_of(roles: Mapping[Role, str], providers: Mapping[str, ProviderSettings] | None = None) -> dict[str, Limits]:
+    """The rate limits that the settings set, by service."""
+    limits: dict[str, Limits] = {}
+    for role, label in roles.items():
+        service = label.partition(":")[0]
+        own = _settings(service, providers or {}, role)
+        limits[service] = Limits(own.requests_per_minute, own.tokens_per_minute, own.concurrent)
+    return limits
+
+
+class Unplugged:
+    """Stands for a service in a replay, where every answer comes from the cassette."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def complete(self, request: Json, scope: Scope) -> Completion:
+        """Raises: `ModelError`, always."""
+        raise ModelError(f"{self.name} is not asked in a replay", kind="refused")
+
+    async def close(self) -> None:
+        """Nothing to release."""
 
 
 def _settings(service: str, providers: Mapping[str, ProviderSettings], role: str) -> ProviderSettings:

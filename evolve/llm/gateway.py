@@ -18,10 +18,12 @@ from typing import Any, Self, TypeVar
 
 from archive import Call
 from evolve.llm.base import Caps, Json, Model, ModelError, Role, Scope
+from evolve.llm.cassette import Cassette
 from evolve.llm.ledger import Ledger
-from evolve.llm.meter import Meter
+from evolve.llm.meter import Meter, Shared
 from evolve.llm.retry import Retry
 from evolve.llm.session import Session
+from evolve.llm.traffic import Traffic
 from evolve.llm.transcript import Writer
 from evolve.llm.wire import RequestError
 
@@ -47,23 +49,28 @@ class Gateway:
         *,
         folder: Path | None = None,
         retry: Retry | None = None,
+        traffic: Traffic | None = None,
+        cassette: Cassette | None = None,
         drain_seconds: float = 10.0,
     ) -> None:
         """Serve `models` and book on `ledger`, which holds the run's caps and stays open when the gateway closes.
 
         Args:
             folder: where the sockets' directories are made; a fresh one among the temporary files if not given.
+            traffic: the services' rate limits and outages.
+            cassette: where answers are recorded or played from; stays open when the gateway closes.
             drain_seconds: how long the end of a session waits for calls under way before it charges them in full.
         """
         self.models = dict(models)
         self.ledger = ledger
-        self._retry = retry or Retry()
+        self.traffic = traffic or Traffic()
+        self._given_up = asyncio.Event()
+        self._shared = Shared(retry or Retry(), self.traffic, self._given_up, cassette)
         self._drain_seconds = drain_seconds
         self._folder = folder
         self._sockets: Path | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._given_up = asyncio.Event()
 
     def start(self) -> None:
         """Start the loop's thread. Raises: `ModelError` if it runs already."""
@@ -156,9 +163,9 @@ class Gateway:
         return Reply(body["choices"][0]["message"].get("content") or "", meter.calls[-1])
 
     def _meter(self, scope: Scope, log: Path | None, caps: Caps, models: Mapping[Role, Model] | None) -> Meter:
-        account = self.ledger.account(scope.key, caps)
+        account = self.ledger.account(scope.key, caps, move=scope.move or scope.key)
         own = self.models if models is None else models
-        return Meter(scope, own, account, Writer(log), self._retry, self._given_up)
+        return Meter(scope, own, account, Writer(log), self._shared)
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         if self._loop is None:

@@ -7,12 +7,13 @@ reserved counts as spent when the file is opened again, because the provider may
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import math
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,15 +26,19 @@ from evolve.llm.base import Caps, Json, ModelError, Price, Usage
 LOST = "lost"
 """Status of a reservation that nobody settled: its process died."""
 
-Whose = Literal["rollout", "run"]
+Whose = Literal["rollout", "move", "run", "hour"]
 
 
 class BudgetSpent(RuntimeError):  # noqa: N818 - an answer to plan with, not a fault
-    """A call that was not made: a cap leaves no room for its worst case. `whose`: the rollout's cap or the run's."""
+    """A call that was not made: a cap leaves no room for its worst case. `whose` cap says which.
 
-    def __init__(self, text: str, whose: Whose) -> None:
+    The hour's passes: after `seconds` there may be room again.
+    """
+
+    def __init__(self, text: str, whose: Whose, seconds: float = 0.0) -> None:
         super().__init__(text)
         self.whose: Whose = whose
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +138,18 @@ class Account:
         """Set the worst case of a call aside, and write that down. Raises: `BudgetSpent`."""
         return self._ledger._reserve(self.tally, self.scope, role, model, worst)
 
+    async def set_aside(self, role: str, model: str, worst: Worst) -> Reservation:
+        """As `reserve`, without making the event loop wait for the disk. Raises: `BudgetSpent`."""
+        if worst.usd > 0:
+            return await asyncio.to_thread(self.reserve, role, model, worst)
+        return self.reserve(role, model, worst)
+
     def settle(self, reservation: Reservation, usage: Usage | None, usd: float, *, status: str) -> Bill:
         """Close a reservation at its real cost, or at its worst case if `usage` is None; what was charged."""
         return self._ledger._settle(self.tally, reservation, usage, usd, status)
+
+    def note(self, model: str, events: Sequence[str]) -> None:
+        """Count what was done to a request or an answer of a model (see `evolve.llm.dialect`)."""
 
     def left(self) -> Caps:
         """What this rollout may still use, the run's own caps considered."""
@@ -145,10 +159,12 @@ class Account:
 class Ledger:
     """The money of one run. Thread-safe; one process at a time (the file is locked)."""
 
-    def __init__(self, path: Path | None, caps: Caps | None = None) -> None:
+    def __init__(self, path: Path | None, caps: Caps | None = None, *, move: Caps | None = None) -> None:
         """Open or continue the ledger at `path`; None keeps it in memory.
 
-        `caps` are the run's. Raises: `ModelError` if another process has the file open or a line is not the ledger's.
+        `caps` are the run's, `move` those of each of its moves.
+
+        Raises: `ModelError` if another process has the file open or a line is not the ledger's.
         """
         self.path = path
         self._lock = threading.Lock()
@@ -163,8 +179,8 @@ class Ledger:
             self._file = _open_locked(path)
             self._recover(path, self._file)
 
-    def account(self, scope: str, caps: Caps | None = None) -> Account:
-        """A fresh account for one rollout; its caps hold in addition to the run's."""
+    def account(self, scope: str, caps: Caps | None = None, *, move: str = "") -> Account:
+        """A fresh account for one rollout; its caps hold in addition to the run's, and to the move's it is part of."""
         return Account(self, scope, caps or Caps())
 
     def spent(self) -> Totals:

@@ -61,7 +61,7 @@ class Retry:
                             raise
                         on_retry(error, pause)
                         failure = error
-                    await self._wait(pause, given_up)
+                    await self.wait(pause, given_up)
                     if given_up is not None and given_up.is_set():
                         raise failure
                 return await attempt()
@@ -70,7 +70,7 @@ class Retry:
                 f"no answer within the {self.deadline:g} s that one call may take, retries included", kind="unavailable"
             ) from None
 
-    async def _wait(self, seconds: float, given_up: asyncio.Event | None) -> None:
+    async def wait(self, seconds: float, given_up: asyncio.Event | None) -> None:
         """Sleep, at most until it is given up."""
         if given_up is None:
             await self.sleep(seconds)

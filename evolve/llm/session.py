@@ -12,14 +12,14 @@ import json
 import secrets
 from asyncio import AbstractServer
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from archive import Call
 from evolve.llm.base import Json, ModelError
-from evolve.llm.ledger import BudgetSpent
+from evolve.llm.ledger import BudgetSpent, Whose
 from evolve.llm.meter import Meter
 from evolve.llm.redact import redact
 from evolve.llm.wire import BODY_LIMIT, RequestError, answer_body, error_body, parse, stream_of
@@ -62,7 +62,7 @@ class Session:
         return self._meter.fault
 
     @property
-    def spent_out(self) -> Literal["rollout", "run"] | None:
+    def spent_out(self) -> Whose | None:
         """Whose cap was hit, if any."""
         return self._meter.spent_out
 

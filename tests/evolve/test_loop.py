@@ -15,6 +15,7 @@ from evolve.jobs import EvaluationJob, ExpansionJob, Record
 from evolve.loop import Evolution
 from evolve.settings import Settings
 from evolve.shape import shape
+from evolve.supply import Supply
 
 TASKS = tuple(f"t{number}" for number in range(30))
 
@@ -102,7 +103,7 @@ def archive(tmp_path):
 
 def evolution(archive, world, executor, **settings):
     settings = Settings(**settings)
-    return Evolution(archive, settings, Exercises(), executor, world, lambda: archive.spent(), Listener())
+    return Evolution(archive, settings, Exercises(), executor, world, Supply(archive.spent), Listener())
 
 
 def grow(archive, world, **settings):
@@ -271,7 +272,7 @@ def test_money_stops_it(archive):
 def test_what_died_with_its_process_counts_as_spent(archive):
     with ThreadPoolExecutor(1) as executor:
         session = evolution(archive, World(), executor, budget={"usd": 5.0})
-        session.spent = lambda: Bill(1, 0, 0, 0, 5.0)
+        session.supply = Supply(lambda: Bill(1, 0, 0, 0, 5.0))
         assert "$5 is spent" in session.run().reason
     assert archive.history().evaluations == ()
 

@@ -21,6 +21,7 @@ from evolve.policies import HGM
 from evolve.settings import Settings, parse
 from evolve.shape import shape
 from evolve.state import view_of
+from evolve.supply import Supply
 
 
 class Numbered(Benchmark):
@@ -97,7 +98,7 @@ def grow(folder, perform=perform, tasks=60, **settings):
     settings, log = Settings(**settings), Log()
     with Archive.create(folder) as archive, Counting(settings.workers) as executor:
         archive.add_seed({"__main__.py": b""}, "seed")
-        loop = Evolution(archive, settings, Numbered(tasks), executor, perform, Bill, log)
+        loop = Evolution(archive, settings, Numbered(tasks), executor, perform, Supply(Bill), log)
         return loop.run(), archive.history(), log.rows, executor.given
 
 
@@ -163,7 +164,7 @@ class TestLoop:
         code = {path: path.stat() for path in (tmp_path / "run" / "agents.git").rglob("*")}
         settings = Settings(workers=4, budget={"evaluations": 20, "expansions": 0})
         with Archive.open(tmp_path / "run", write=True) as archive, ThreadPoolExecutor(4) as executor:
-            Evolution(archive, settings, Numbered(60), executor, perform, Bill, Log()).run()
+            Evolution(archive, settings, Numbered(60), executor, perform, Supply(Bill), Log()).run()
         after = {path: path.stat() for path in (tmp_path / "run" / "agents.git").rglob("*")}
         assert {path: (stat.st_ino, stat.st_mtime_ns) for path, stat in code.items()} == {
             path: (stat.st_ino, stat.st_mtime_ns) for path, stat in after.items()

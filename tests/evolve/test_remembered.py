@@ -12,6 +12,7 @@ from evolve.loop import Evolution
 from evolve.policies import HGM
 from evolve.remembered import open_memory
 from evolve.settings import Settings
+from evolve.supply import Supply
 
 SEED = {"__main__.py": b"print()"}
 
@@ -100,7 +101,7 @@ def run(tmp_path):
             memory = replace(memory, cache=Broken())
         with Archive.create(folder) as archive, ThreadPoolExecutor(1) as executor:
             archive.add_seed(SEED, "shape")
-            Evolution(archive, chosen, benchmark, executor, world, archive.spent, log, memory=memory).run()
+            Evolution(archive, chosen, benchmark, executor, world, Supply(archive.spent), log, memory=memory).run()
             rows = archive.history().evaluations
             papers = [(archive.folder_of(row) / "patch.diff").read_bytes() for row in rows if row.source]
         return rows, papers, log.said
