@@ -1,9 +1,12 @@
 """What the gateway adds to a model call: the same calls to one fake service, straight and through a session's socket.
 
-    python examples/bench/gateway_overhead.py [--calls 500]
+    python examples/bench/gateway_overhead.py [--calls 500] [--litellm EXECUTABLE]
 
 The service, the caller and the gateway are three processes. "free" books without waiting for the disk, as for local
-models; "priced" writes each reservation through to the disk first, as wherever dollars are spent.
+models; "priced" writes each reservation through to the disk first, as wherever dollars are spent. With --litellm a
+LiteLLM proxy (`pip install 'litellm[proxy]'`, in an environment of its own) stands in front of the same service in the
+same run. The ways take turns, round by round, so that what else the machine does falls on all of them; each figure is
+the median of its rounds.
 """
 
 from __future__ import annotations
@@ -11,11 +14,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import http.client
 import json
 import multiprocessing
+import socket
 import statistics
+import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -35,6 +44,8 @@ ANSWER = json.dumps(
     }
 ).encode()  # fmt: skip
 WARM_UP = 50
+WIDTHS = (1, 8, 32)
+"""Calls under way at once."""
 
 
 def service(ready: Connection) -> None:
@@ -90,49 +101,122 @@ def caller(done: Connection, target: str | int, calls: int, width: int) -> None:
     done.send(asyncio.run(run()))
 
 
-def measure(target: str | int, calls: int, width: int) -> tuple[float, float, float]:
-    """Median and 95th percentile in milliseconds, and calls per second."""
+@dataclass(frozen=True)
+class Figures:
+    """One round of calls at one width."""
+
+    median: float
+    """Milliseconds, as `p95`."""
+    p95: float
+    per_second: float
+
+
+def measure(target: str | int, calls: int, width: int) -> Figures:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=caller, args=(there, target, calls, width))
     process.start()
     times, whole = here.recv()
     process.join()
-    return statistics.median(times) * 1e3, statistics.quantiles(times, n=20)[-1] * 1e3, len(times) / whole
+    return Figures(statistics.median(times) * 1e3, statistics.quantiles(times, n=20)[-1] * 1e3, len(times) / whole)
+
+
+@contextlib.contextmanager
+def upstream() -> Iterator[int]:
+    """The fake service; its port."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=service, args=(there,))
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        here.send(None)
+        process.join()
+
+
+@contextlib.contextmanager
+def gateway(port: int, price: Price) -> Iterator[str]:
+    """A session of the gateway with ledger and transcript on disk; its socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Model(OpenAICompatible("up", f"http://127.0.0.1:{port}/v1"), "m", price)
+        with (
+            Ledger(Path(folder) / "ledger.jsonl", Caps(usd=1e6)) as ledger,
+            Gateway({"solve": model}, ledger) as gateway,
+            gateway.session(Scope("bench"), log=Path(folder), caps=Caps()) as session,
+        ):
+            yield str(session.socket)
+
+
+@contextlib.contextmanager
+def litellm(executable: str, port: int) -> Iterator[int]:
+    """A LiteLLM proxy with one worker in front of the service; its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        own = free.getsockname()[1]
+    target = {"model": "openai/m", "api_base": f"http://127.0.0.1:{port}/v1", "api_key": "none"}
+    settings = {
+        "model_list": [{"model_name": "solve", "litellm_params": target}],
+        "general_settings": {"dangerously_permit_weak_or_unset_master_key": True},  # as open as the fake service
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config.yaml"  # JSON is YAML
+        config.write_text(json.dumps(settings))
+        argv = [executable, "--config", str(config), "--host", "127.0.0.1", "--port", str(own)]
+        with (Path(folder) / "log").open("wb") as log:
+            process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            _wait_for(own, process)
+            yield own
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Until the proxy has answered a call; it takes a quarter of a minute to start, and longer on a busy machine."""
+    for _ in range(600):
+        if process.poll() is not None:
+            raise SystemExit(f"the LiteLLM proxy ended with status {process.returncode}")
+        with contextlib.suppress(OSError), closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as line:
+            line.request("POST", "/v1/chat/completions", BODY, {"content-type": "application/json"})
+            if line.getresponse().status == 200:
+                return
+        time.sleep(0.5)
+    raise SystemExit("the LiteLLM proxy did not answer within five minutes")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=500)
-    calls = parser.parse_args().calls
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    upstream = context.Process(target=service, args=(there,))
-    upstream.start()
-    port = here.recv()
-    rows: dict[str, list[tuple[float, float, float]]] = {
-        "direct": [measure(port, calls, width) for width in (1, 8, 32)]
-    }
-    for name, price in (("gateway, free", Price(0, 0)), ("gateway, priced", Price(1, 2))):
-        with tempfile.TemporaryDirectory() as folder:
-            model = Model(OpenAICompatible("up", f"http://127.0.0.1:{port}/v1"), "m", price)
-            with (
-                Ledger(Path(folder) / "ledger.jsonl", Caps(usd=1e6)) as ledger,
-                Gateway({"solve": model}, ledger) as gateway,
-                gateway.session(Scope("bench"), log=Path(folder), caps=Caps()) as session,
-            ):
-                rows[name] = [measure(str(session.socket), calls, width) for width in (1, 8, 32)]
-    here.send(None)
-    upstream.join()
-    direct = rows["direct"]
-    print(
-        f"{'':16} {'median ms':>10} {'p95 ms':>8} {'added ms':>9} {'ratio':>6} {'calls/s at 1':>13} {'8':>7} {'32':>7}"
-    )
-    for name, (one, eight, many) in rows.items():
-        print(
-            f"{name:16} {one[0]:10.2f} {one[1]:8.2f} {one[0] - direct[0][0]:9.2f} {one[0] / direct[0][0]:6.1f} "
-            f"{one[2]:13.0f} {eight[2]:7.0f} {many[2]:7.0f}"
-        )
+    parser.add_argument("--calls", type=int, default=500, help="calls of one round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--litellm", metavar="EXECUTABLE", help="a LiteLLM proxy to measure beside it")
+    asked = parser.parse_args()
+    rounds: dict[str, dict[int, list[Figures]]] = {}
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(upstream())
+        ways: dict[str, str | int] = {"direct": port}
+        ways["gateway, free"] = stack.enter_context(gateway(port, Price(0, 0)))
+        ways["gateway, priced"] = stack.enter_context(gateway(port, Price(1, 2)))
+        if asked.litellm:
+            ways["LiteLLM proxy"] = stack.enter_context(litellm(asked.litellm, port))
+        for _ in range(asked.rounds):
+            for name, target in ways.items():
+                for width in WIDTHS:
+                    calls = asked.calls // 5 if name.startswith("LiteLLM") else asked.calls
+                    rounds.setdefault(name, {}).setdefault(width, []).append(measure(target, calls, width))
+    show(rounds)
+
+
+def show(rounds: dict[str, dict[int, list[Figures]]]) -> None:
+    direct = statistics.median(each.median for each in rounds["direct"][1])
+    heads = "".join(f"{f'calls/s at {width}':>15}" for width in WIDTHS)
+    print(f"{'':16} {'median ms':>10} {'p95 ms':>8} {'added ms':>9} {'ratio':>6}{heads}")
+    for name, widths in rounds.items():
+        one = statistics.median(each.median for each in widths[1])
+        p95 = statistics.median(each.p95 for each in widths[1])
+        rates = "".join(f"{statistics.median(each.per_second for each in widths[width]):15.0f}" for width in WIDTHS)
+        print(f"{name:16} {one:10.2f} {p95:8.2f} {one - direct:9.2f} {one / direct:6.1f}{rates}")
 
 
 if __name__ == "__main__":
