@@ -45,7 +45,7 @@ class Agent:
                 self.nudges = 0
                 self.act(message["tool_calls"], cut)
                 continue
-            nudge = self.unusable(message["content"], cut)
+            nudge = self.unusable(message["content"], finish_reason)
             if not nudge:
                 return ("gave_up" if message["content"].startswith("GAVE UP") else "done"), message["content"]
             self.nudges += 1
@@ -90,13 +90,13 @@ class Agent:
             if observation.note:
                 self.note(observation.note)
 
-    def unusable(self, content, cut):
+    def unusable(self, content, finish_reason):
         """What to tell the model if an answer without tool calls cannot be its last message, else None."""
-        if cut:
+        if finish_reason == "length":
             return prompts.CUT_ANSWER
         if not content.strip():
             return prompts.EMPTY_ANSWER
-        return prompts.LEAKED_CALL if llm.LEAKED_MARKUP.search(content) else None
+        return prompts.UNREADABLE_CALL if finish_reason == "tool_calls" else None
 
     def shorten(self):
         """Make the messages shorter. False if nothing is left to shorten."""

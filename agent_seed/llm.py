@@ -5,13 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import socket
 import time
 
 TRIES = 3  # for a connection that breaks, or an answer that is not one
 PAUSE_SECONDS = 1.0  # before trying again
-LEAKED_MARKUP = re.compile(r"<tool_call>|<function[=_]|<invoke\b|\[TOOL_CALLS\]|<\|?(?:tool|DSML|channel)|<｜")
 
 
 class BudgetSpentError(Exception):

@@ -41,7 +41,7 @@ CUT_ARGUMENTS = "Error: your answer was cut at its length limit, this call too. 
 UNKNOWN_TOOL = "Error: there is no tool {name!r}. The tools are: {names}."
 EMPTY_ANSWER = "Your answer was empty. Go on with a tool call, or say what you changed if you are done."
 CUT_ANSWER = "Your answer was cut at its length limit. Go on with a tool call, and be brief."
-LEAKED_CALL = "Your answer holds the text of a tool call, but no tool call arrived. Send it again as a tool call."
+UNREADABLE_CALL = "Your answer was meant as a tool call, but none could be read from it. Send the tool call again."
 
 # How a run ended, for the result's summary.
 STEP_LIMIT = "Stopped at the limit of {steps} steps before the model was done."

@@ -18,8 +18,10 @@ from evolve.seeds import derive
 from sandbox import Diff, SandboxError, compare
 
 WAITED_TOO_LONG = 0.1
-"""Share of a rollout's time that, lost to failed tries at a model's service, excuses it for running out of time."""
-
+"""Share of a rollout's time that, lost to a model's service (to its limits, to failed tries, to an answer that took far
+longer than the model needs), excuses it for running out of time."""
+MODEL = "model: "
+"""Begins the reason of a VOID move that failed at a model's service."""
 
 OWN_BUDGETS = ("rollout", "move")
 """Whose end is the agent's own doing; the run's and the hour's are not."""
@@ -58,6 +60,7 @@ def evaluate(job: EvaluationJob, house: House, benchmark: Benchmark) -> Record:
         steps=sum(done.run.steps for done in tries),
         calls=tuple(call for done in tries for call in done.run.calls),
         files=papers(tries),
+        clocked=any(done.run.clocked for done in tries),
     )
 
 
@@ -115,14 +118,19 @@ def conclude(run: Rollout, verdict: Verdict | None) -> tuple[Outcome, str]:
 def void(run: Rollout) -> str | None:
     """Why a rollout says nothing about its agent, if so."""
     if run.fault is not None:
-        return f"model: {run.fault}"
+        return f"{MODEL}{run.fault}"
     if run.spent_out is not None and run.spent_out not in OWN_BUDGETS:
         return f"the {run.spent_out}'s budget ended during the rollout"
-    if run.ran_out and run.waited >= WAITED_TOO_LONG * run.seconds:
-        return f"model: {run.waited:.0f} s of its time were lost to the model's service"
+    if (run.ran_out or left_hanging(run)) and run.waited >= WAITED_TOO_LONG * run.seconds:
+        return f"{MODEL}{run.waited:.0f} s of its time were lost to the model's service"
     if run.ran_out and run.calls and not run.steps:
-        return f"model: {run.calls[0].model} gave no answer in the whole rollout"
+        return f"{MODEL}{run.calls[0].model} gave no answer in the whole rollout"
     return None
+
+
+def left_hanging(run: Rollout) -> bool:
+    """Whether it ended by itself, without being done, after a call that had no answer: agents may be impatient."""
+    return run.status != "done" and bool(run.calls) and run.calls[-1].status in ("unavailable", "cancelled")
 
 
 def papers(tries: Sequence[Try]) -> dict[str, bytes]:

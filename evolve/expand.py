@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from archive import ArchiveError, Call, Outcome, check_path
-from evolve.evaluate import OWN_BUDGETS, bill, json_bytes, void
+from evolve.evaluate import MODEL, OWN_BUDGETS, bill, json_bytes, void
 from evolve.house import House
 from evolve.jobs import ExpansionJob, Record
 from evolve.lifecheck import life_check
@@ -46,7 +46,7 @@ def expand(job: ExpansionJob, house: House) -> Record:
     except SandboxError as error:
         outcome, reason = Outcome.VOID, f"sandbox: {error}"
     except ModelError as error:
-        outcome, reason = Outcome.VOID, f"model: {error}"
+        outcome, reason = Outcome.VOID, f"{MODEL}{error}"
     except BudgetSpent as error:
         outcome = Outcome.OVER_BUDGET if error.whose in OWN_BUDGETS else Outcome.VOID
         reason = f"the {error.whose}'s budget ended during the diagnosis"
@@ -61,6 +61,7 @@ def expand(job: ExpansionJob, house: House) -> Record:
         issue=attempt.issue,
         child=attempt.child if living else None,
         shape=attempt.shape if living else None,
+        clocked=attempt.run is not None and attempt.run.clocked,
     )
 
 

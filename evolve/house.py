@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from evolve.llm import Caps, Gateway
+from evolve.llm import Caps, Gateway, Tripwire
 from evolve.settings import Settings
 from sandbox import Limits, Sandbox
 
@@ -19,6 +19,8 @@ class House:
     gateway: Gateway
     scratch: Path
     """For what is mounted into boxes; passable for their users."""
+    tripwire: Tripwire = field(default_factory=Tripwire)
+    """Looks for keys in what comes out of boxes."""
 
     @property
     def caps(self) -> Caps:

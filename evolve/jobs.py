@@ -7,9 +7,10 @@ cluster's executor can serve many.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archive import Call, Outcome
+from evolve.llm import redact, redact_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,19 @@ class Record:
     shape: str | None = None
     source: str = ""
     """Where it was measured, if it came from the evaluation cache."""
+    clocked: bool = False
+    """Whether the clock had a say in it: its agent ran out of time, or did not wait for an answer of its model."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same answers of the models would bring it about again. House's faults come and go."""
+        return self.outcome is not Outcome.VOID and not self.clocked
 
 
 Job = EvaluationJob | ExpansionJob
+
+
+def cleaned(record: Record) -> Record:
+    """The record as it may be kept: no keys in its texts and papers. A child's code stays as its parent wrote it."""
+    files = {name: redact_bytes(content) for name, content in record.files.items()}
+    return replace(record, reason=redact(record.reason), issue=redact(record.issue), files=files)

@@ -13,17 +13,19 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from datetime import UTC, datetime
 from typing import Protocol
 
-from archive import Archive, ArchiveError, Decision, Evaluation, Expansion, History, Outcome
+from archive import INTERRUPTED, Archive, ArchiveError, Decision, Evaluation, Expansion, History, Outcome
 from benchmarks import Benchmark
 from evolve.entry import choose_entry
 from evolve.evidence import evidence_of, overflowed
 from evolve.jobs import EvaluationJob, Evidence, ExpansionJob, Job, Record
-from evolve.llm import Cassette
+from evolve.llm import Cassette, Outage, redact
+from evolve.outages import Outages
+from evolve.packed import packed
 from evolve.policies import Evaluate, Expand, Move, View
 from evolve.remembered import Memory, done_already
 from evolve.seeds import derive, generator
 from evolve.settings import Settings
-from evolve.state import Stop, left_out, next_attempt, next_decision, search, stop_reason, view_of
+from evolve.state import OUTAGE, Stop, left_out, moves_of, next_attempt, next_decision, search, stop_reason, view_of
 from evolve.supply import Supply
 
 POLL_SECONDS = 0.2
@@ -45,6 +47,10 @@ class Listener(Protocol):
     def tick(self, view: View) -> None: ...
 
     def say(self, text: str) -> None: ...
+
+    def paused(self, outages: tuple[Outage, ...]) -> None:
+        """No move starts while these services are out; told again and again, and once with none when it goes on."""
+        ...
 
 
 ASKED = Stop("asked to stop", finished=False)
@@ -85,6 +91,7 @@ class Evolution:
         self._voids = 0
         self._left_out = set(left_out(archive.history()))
         self._rest_until = 0.0
+        self._outages = Outages()
 
     def stop(self) -> None:
         """Start no further moves; finish what is running. Safe to call from a signal handler."""
@@ -92,27 +99,49 @@ class Evolution:
 
     def run(self) -> Stop:
         """Go on until a stop rule holds. An exception in a worker is the house's fault and ends as a VOID row."""
+        if self.cassette is not None:
+            self._open_cassette(self.cassette)
         while True:
+            self._look_at_the_services()
             stop = self._fill()
             if stop is not None and not self._flying:
                 self._note_spending()
+                if self.cassette is not None:
+                    self.cassette.ended(stop.reason, finished=stop.finished)
                 return stop
-            if self._flying:
-                done, _ = wait(self._flying, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            if awaited := self._awaited():
+                done, _ = wait(awaited, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             else:  # resting after a house's fault
                 time.sleep(POLL_SECONDS)
                 done = set()
-            for future in self._in_turn(done):
+            for future in done:
                 self._land(self._flying.pop(future), future)
             self.listener.tick(self.view())
 
     @property
     def hours(self) -> float:
-        """Working time of the run so far, earlier sessions included."""
-        return self._hours_before + (time.monotonic() - self._clock) / 3600
+        """Working time of the run so far, earlier sessions included; time in which a service was out is none."""
+        return self._hours_before + (time.monotonic() - self._clock - self._outages.seconds) / 3600
 
     def view(self) -> View:
-        return view_of(self.archive.history(), self.tasks, self.settings)
+        return view_of(self.history(), self.tasks, self.settings)
+
+    def history(self) -> History:
+        """What is decided on."""
+        return self.archive.history()
+
+    def _open_cassette(self, cassette: Cassette) -> None:
+        """See that the cassette and the archive tell of the same run. Raises: `ModelError`."""
+        rows = moves_of(self.archive.history())
+        told = [(key_of(row), what_of(row), row.decision) for row in rows]
+        ended = {key_of(row) for row in rows if row.outcome is not None and row.reason != INTERRUPTED}
+        cassette.go_on([(key, what, number) for key, what, number in told if number is not None], ended)
+
+    def _look_at_the_services(self) -> None:
+        """Stop the clock while one is out, remember whom that concerns, and show it."""
+        outages = self.supply.outages()
+        if self._outages.seen(outages, map(key_of, self._flying.values())):
+            self.listener.paused(outages)
 
     def _fill(self) -> Stop | None:
         """Give every free worker a move; why not, if one stays free for good."""
@@ -121,11 +150,13 @@ class Evolution:
                 return ASKED
             if (refusal := self.supply.refusal()) is not None:
                 return Stop(f"{refusal}. Mend that and run again; nothing is lost", finished=False)
-            history, view = self.archive.history(), self.view()
+            history, view = self.history(), self.view()
             stop = self._stop(history, view)
             if stop is not None:
                 return stop
-            if self._must_wait():
+            if self.supply.outages() or time.monotonic() < self._rest_until:
+                return None
+            if self._flying and self.supply.crowded():
                 return None
             number = next_decision(history)
             move = self.settings.policy.choose(view, generator(self.settings.seed, "decision", number))
@@ -140,23 +171,9 @@ class Evolution:
         capacity = self.supply.capacity()
         return self.settings.workers if capacity is None else max(1, min(self.settings.workers, capacity))
 
-    def _must_wait(self) -> bool:
-        """Whether no move may start now, though one will later."""
-        if self.supply.outages() or time.monotonic() < self._rest_until:
-            return True
-        expected = self._expected()
-        return expected is not None and expected[0] == "landed"
-
-    def _expected(self) -> tuple[str, str] | None:
-        """In a replay, what the recorded run did next."""
-        return None if self.cassette is None else self.cassette.next_event()
-
-    def _in_turn(self, done: set[Future[Record]]) -> list[Future[Record]]:
-        """Those of the finished moves whose rows may be closed now: all of them, or in a replay the recorded one."""
-        expected = self._expected()
-        if expected is None:
-            return list(done)
-        return [future for future in done if ("landed", key_of(self._flying[future])) == expected]
+    def _awaited(self) -> list[Future[Record]]:
+        """The moves under way whose rows may be closed next."""
+        return list(self._flying)
 
     def _stop(self, history: History, view: View) -> Stop | None:
         spent = self.supply.spent()
@@ -183,9 +200,13 @@ class Evolution:
         )
         row, job = self._open_evaluation(decision) if isinstance(move, Evaluate) else self._open_expansion(decision)
         self.listener.opened(row)
+        self._flying[self._begin(row, job)] = row
+
+    def _begin(self, row: Row, job: Job) -> Future[Record]:
+        """Hand a move to the workers."""
         if self.cassette is not None:
-            self.cassette.launched(key_of(row))
-        self._flying[self._remembered(row) or self.executor.submit(self.perform, job)] = row
+            self.cassette.launched(key_of(row), what_of(row), row.decision)
+        return self._remembered(row) or self.executor.submit(self.perform, job)
 
     def _remembered(self, row: Row) -> Future[Record] | None:
         """A move that is over already, because the same was measured before."""
@@ -204,8 +225,8 @@ class Evolution:
         self.listener.say(f"the evaluation cache is not used any more in this session: {error}")
 
     def _open_evaluation(self, decision: Decision) -> tuple[Row, Job]:
-        agent, task = self.archive.history().agents[decision.agent], str(decision.task)
-        attempt = next_attempt(self.archive.history().evaluations, agent.id, task)
+        agent, task = self.history().agents[decision.agent], str(decision.task)
+        attempt = next_attempt(self.history().evaluations, agent.id, task)
         seed = derive(self.settings.seed, "evaluate", agent.tree, task, attempt)
         row = self.archive.open_evaluation(
             decision,
@@ -219,7 +240,7 @@ class Evolution:
         return row, EvaluationJob(key_of(row), self.archive.files(agent.id), task, seed)
 
     def _open_expansion(self, decision: Decision) -> tuple[Row, Job]:
-        history = self.archive.history()
+        history = self.history()
         rows = [row for row in search(history) if row.agent == decision.agent and (row.passed or row.failed)]
         rng = generator(self.settings.seed, "entry", decision.number)
         entry = choose_entry(rows, [row for row in rows if overflowed(self.archive.folder_of(row))], rng)
@@ -241,9 +262,11 @@ class Evolution:
 
     def _land(self, row: Row, future: Future[Record]) -> None:
         """Close a move's row with what came of it."""
-        record = record_of(future)
+        record = self._outages.explained(key_of(row), record_of(future))
         self._rest_after(record)
         keep(self.archive, row, record.files)
+        if self.cassette is not None and not record.repeatable:
+            self.cassette.keep_record(key_of(row), packed(record))
         closed = (
             self._close_expansion(row, record) if isinstance(row, Expansion) else self._close_evaluation(row, record)
         )
@@ -303,6 +326,8 @@ class Evolution:
 
     def _rest_after(self, record: Record) -> None:
         """Back off after house's faults in a row, so that a dead engine is not asked a thousand times."""
+        if record.reason.startswith(OUTAGE):
+            return  # no move starts before the service is back: that is rest enough
         self._voids = self._voids + 1 if record.outcome is Outcome.VOID else 0
         if self._voids:
             self._rest_until = time.monotonic() + min(MAX_PAUSE_SECONDS, VOID_PAUSE_SECONDS * 2 ** (self._voids - 1))
@@ -313,12 +338,17 @@ def key_of(row: Row) -> str:
     return f"{'expansion' if isinstance(row, Expansion) else 'evaluation'}-{row.id}"
 
 
+def what_of(row: Row) -> str:
+    """A move in words that are the same in every replay of its run."""
+    return f"expand agent {row.parent}" if isinstance(row, Expansion) else f"evaluate agent {row.agent} on {row.task}"
+
+
 def record_of(future: Future[Record]) -> Record:
     """What came of a job; an exception in its worker is a fault of ours, so it is VOID."""
     error = future.exception()
     if error is None:
         return future.result()
-    return Record(Outcome.VOID, f"a fault in Clade itself: {type(error).__name__}: {error}", 0.0)
+    return Record(Outcome.VOID, redact(f"a fault in Clade itself: {type(error).__name__}: {error}"), 0.0)
 
 
 def grounds(view: View, move: Move) -> dict[str, object]:

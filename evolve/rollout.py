@@ -84,6 +84,11 @@ class Rollout:
         return self.timed_out or self.left <= max(GRACE_SECONDS, NEXT_TO_NOTHING * self.seconds)
 
     @property
+    def clocked(self) -> bool:
+        """Whether with other clocks it could have ended otherwise."""
+        return self.ran_out or any(call.status == "cancelled" for call in self.calls)
+
+    @property
     def crashed(self) -> bool:
         return not self.timed_out and (self.exit_code != 0 or self.status in ("none", "error"))
 
@@ -131,6 +136,7 @@ def rollout(
             before = furnish(box, problem)
             box.put({"request.json": File(request(problem, box.work))}, into=DESK)
             began = time.monotonic()
+            session.begins(problem.seconds)
             # Started from its parent folder, not by PYTHONPATH: what the agent runs must not find the agent itself.
             result = box.run(command(around.python), seconds=problem.seconds + GRACE_SECONDS, cwd=HOME, env=variables)
             worked = time.monotonic() - began
@@ -139,6 +145,9 @@ def rollout(
         path = scratch / "transcript.jsonl"
         transcript = path.read_bytes() if path.exists() else b""
     diff = compare(before, after)
+    told_of = {"the changes": diff.text, "the result": told["summary"], "the messages": last_words(result)}
+    for what, text in told_of.items():
+        house.tripwire.search(text.encode("utf-8", "surrogateescape"), f"{what} of {scope.key}")
     seconds = time.monotonic() - started
     return Rollout(
         diff=diff,
@@ -151,7 +160,7 @@ def rollout(
         box_seconds=seconds - worked,
         steps=session.steps,
         calls=session.bill,
-        fault=session.fault,
+        fault=house.tripwire.breach or session.fault,
         spent_out=session.spent_out,
         waited=session.waited,
         transcript=transcript,

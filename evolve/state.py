@@ -1,7 +1,7 @@
 """From the archive's frozen rows to what the loop decides on: the policy's view, the next decision's number, the stops.
 
-Pure functions. Rows whose work was cut off with its process (`INTERRUPTED`) leave no trace in any of them, which is why
-a resumed run decides as an uninterrupted one would have.
+Pure functions. Rows whose work was cut off with its process (`INTERRUPTED`) or by an outage of a model service
+(`OUTAGE`) leave no trace in any of them, which is why a run decides as an undisturbed one would have.
 """
 
 from __future__ import annotations
@@ -19,17 +19,49 @@ from evolve.settings import Settings
 
 Row = TypeVar("Row", bound=Evaluation | Expansion)
 
+OUTAGE = "outage: "
+"""Begins the reason of a VOID row whose move failed at a model service while that was out."""
+MAX_OUTAGES_OF_A_DECISION = 5
+"""Moves of one decision that may end with an outage before it is suspected of causing them."""
 MAX_VOIDS_OF_A_PAIR = 3
 """After so many house's faults with one agent on one task the pair is left alone for the rest of the run."""
 
 
 def search(history: History) -> tuple[Evaluation, ...]:
-    """The evaluations that the policy asked for, without those cut off with their process."""
-    return tuple(row for row in history.evaluations if row.decision is not None and row.reason != INTERRUPTED)
+    """The evaluations that the policy asked for, without those that were cut off."""
+    asked = [row for row in history.evaluations if row.decision is not None]
+    return uncut(asked)
 
 
 def attempts(history: History) -> tuple[Expansion, ...]:
-    return tuple(row for row in history.expansions if row.reason != INTERRUPTED)
+    """The expansions without those that were cut off."""
+    return uncut(history.expansions)
+
+
+def moves_of(history: History) -> list[Evaluation | Expansion]:
+    """All that the policy chose, in the order of its choosing, cut off or not."""
+    rows: list[Evaluation | Expansion] = [*history.expansions]
+    rows += [row for row in history.evaluations if row.decision is not None]
+    return sorted(rows, key=lambda row: (row.opened, row.id))
+
+
+def uncut(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows without those that say nothing at all, not even that something was wrong: their moves are made again.
+
+    A move may be the outage's cause (a request that kills the server), so after `MAX_OUTAGES_OF_A_DECISION` its rows
+    are those of any other fault of the house.
+    """
+    outages: Counter[int | None] = Counter()
+    kept = []
+    for row in rows:
+        if row.outcome is Outcome.VOID and row.reason.startswith(OUTAGE):
+            outages[row.decision] += 1
+            if outages[row.decision] <= MAX_OUTAGES_OF_A_DECISION:
+                continue
+        elif row.outcome is Outcome.VOID and row.reason == INTERRUPTED:
+            continue
+        kept.append(row)
+    return tuple(kept)
 
 
 def view_of(history: History, tasks: Sequence[str], settings: Settings) -> View:
@@ -69,7 +101,7 @@ def left_out(history: History) -> dict[str, str]:
 
 
 def next_decision(history: History) -> int:
-    """The smallest number that no decision holds; an interrupted decision's number is free again."""
+    """The smallest number that no decision holds; that of a decision whose move was cut off is free again."""
     rows: Iterable[Evaluation | Expansion] = (*search(history), *attempts(history))
     held = {row.decision for row in rows}
     return next(number for number in range(len(held) + 1) if number not in held)

@@ -23,6 +23,8 @@ class Supply:
     """Why what is left of the budget is too little for a call."""
     outages: Callable[[], tuple[Outage, ...]] = tuple
     """Services that do not answer now: no move starts until they do."""
+    crowded: Callable[[], bool] = bool
+    """Whether the moves under way are kept waiting by a service's limits: no further one starts beside them."""
     refusal: Callable[[], str | None] = _nothing
     """Why no further call can succeed until a person mends something (a wrong key, a missing recording)."""
     capacity: Callable[[], int | None] = _nothing

@@ -16,8 +16,9 @@ from benchmarks import Benchmark, Quarantined, open_benchmark
 from evolve.evaluate import evaluate
 from evolve.expand import expand
 from evolve.house import House
-from evolve.jobs import EvaluationJob, Job, Record
-from evolve.llm import Cassette, Gateway, Ledger, Traffic, limits_of, open_models
+from evolve.jobs import EvaluationJob, Job, Record, cleaned
+from evolve.llm import Cassette, Gateway, Ledger, Traffic, Tripwire, Usage, limits_of, open_models
+from evolve.packed import unpacked
 from evolve.scratch import clear_scratch, open_scratch
 from evolve.settings import Settings
 from evolve.supply import Supply
@@ -52,8 +53,11 @@ class Workshop:
         self.cassette = cassette
         scratch = open_scratch(folder)
         traffic = Traffic(limits_of(roles, settings.providers))
-        self.gateway = Gateway(models, self.ledger, folder=scratch, traffic=traffic, cassette=cassette)
-        self.house = House(settings, self.sandbox, self.gateway, scratch)
+        self.tripwire = Tripwire()
+        self.gateway = Gateway(
+            models, self.ledger, folder=scratch, traffic=traffic, cassette=cassette, tripwire=self.tripwire
+        )
+        self.house = House(settings, self.sandbox, self.gateway, scratch, self.tripwire)
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> tuple[Quarantined, ...]:
         """Prove the benchmark's tasks once; says which ones are left out."""
@@ -61,9 +65,20 @@ class Workshop:
 
     def perform(self, job: Job) -> Record:
         """Do one job to its end. The agent's failures and the house's faults are outcomes of the record."""
-        if isinstance(job, EvaluationJob):
-            return evaluate(job, self.house, self.benchmark)
-        return expand(job, self.house)
+        if self.cassette is not None and (kept := self.cassette.record_of(job.key)) is not None:
+            return self._taken_over(job, unpacked(kept))
+        record = (
+            evaluate(job, self.house, self.benchmark) if isinstance(job, EvaluationJob) else expand(job, self.house)
+        )
+        return cleaned(record)
+
+    def _taken_over(self, job: Job, record: Record) -> Record:
+        """A recorded move that cannot be brought about again, because a clock or a fault of the house made it so."""
+        account = self.ledger.account(job.key)
+        for call in record.calls:
+            usage = Usage(call.input_tokens, call.cached_tokens, output_tokens=call.output_tokens)
+            account.book(call.role, call.model, usage, call.usd, status=call.status)
+        return record
 
     def spent(self) -> Bill:
         """What the models cost since the run began, earlier sessions and calls that died with them included."""
@@ -75,21 +90,24 @@ class Workshop:
             spent=self.spent,
             no_room=lambda: self.ledger.spent().no_room,
             outages=self.gateway.traffic.outages,
+            crowded=self.gateway.traffic.crowded,
             refusal=self.refusal,
         )
 
     def refusal(self) -> str | None:
         """Why no further call can succeed until a person mends something."""
         missed = None if self.cassette is None else self.cassette.missed
-        return missed or self.gateway.traffic.refusal()
+        return self.tripwire.breach or missed or self.gateway.traffic.refusal()
 
     def __enter__(self) -> Self:
+        self.tripwire.plant()
         self.gateway.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.tripwire.lift()
         self.gateway.close()
         self.ledger.close()
         clear_scratch(self.folder)

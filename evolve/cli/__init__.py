@@ -22,6 +22,10 @@ VERBS = {
     "best": "reading",
     "export": "export",
     "evaluate": "measuring",
+    "models": "models",
+    "cost": "cost",
+    "estimate": "estimate",
+    "vllm": "vllm",
     "benchmarks": "benchmarks",
     "doctor": "doctor",
 }
@@ -53,7 +57,9 @@ class Verbs(click.Group):
             code = exit_code(error)
             if code is None:
                 raise
-            click.echo(f"clade: {error}", err=True)
+            from evolve.llm.redact import redact
+
+            click.echo(f"clade: {redact(str(error))}", err=True)
             sys.exit(code)
         except KeyboardInterrupt:
             click.echo("clade: interrupted", err=True)

@@ -8,7 +8,7 @@ import platform
 import pwd
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evolve.llm.catalogue import BUILT_IN
+from evolve.cli.inventory import key_set
+from evolve.cli.reaching import reach_all
+from evolve.llm import ModelError, ProviderSettings, services
+from evolve.settings import SettingsError, load
 from sandbox import Bwrap, Docker, Probe, Sandbox, SandboxError, started
 
 _BACK_ENDS: dict[str, Callable[[], Sandbox]] = {"docker": Docker, "bwrap": Bwrap}
@@ -37,25 +40,46 @@ class BackEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A model service that a run can name."""
+
+    name: str
+    key_env: str
+    """Environment variable for its key; empty if it needs none."""
+    key_set: bool
+    """Never the key itself."""
+    answers: str = ""
+    """What came of asking it; empty if it was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that `doctor` says."""
 
     machine: dict[str, str]
     back_ends: tuple[BackEnd, ...]
-    keys: dict[str, bool]
-    """Environment variable to whether it is set; never its value."""
+    services: tuple[Service, ...]
     chosen: str
     """The back end that `auto` takes; empty if none works."""
 
 
 @click.command()
+@click.argument(
+    "folder", metavar="[RUN]", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False
+)
+@click.option("--online", is_flag=True, help="Also see whether the models' services answer; sends their keys to them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-def doctor(as_json: bool) -> None:
-    """Say what this machine offers: sandboxes (each promise is tried), models' keys, resources.
+def doctor(folder: Path | None, online: bool, as_json: bool) -> None:
+    """Say what this machine offers: sandboxes (each promise is tried), models' services and keys, resources.
 
-    Ends with exit status 1 if no sandbox works here.
+    With RUN, its own services too. Asks nothing of the network without --online, and spends nothing. Ends with exit
+    status 1 if no sandbox works here.
     """
-    report = examine()
+    try:
+        known = services({} if folder is None else load(folder).providers)
+    except ModelError as error:
+        raise SettingsError(str(error)) from None
+    report = examine(known, online=online)
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
     else:
@@ -64,12 +88,16 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
-def examine() -> Report:
-    """Try everything. Takes some seconds for each back end."""
+def examine(known: Mapping[str, ProviderSettings], *, online: bool = False) -> Report:
+    """Try everything. Takes some seconds for each back end, and for each service of `known` if asked `online`."""
     back_ends = tuple(_examine(name, make) for name, make in _BACK_ENDS.items())
     chosen = next((each.name for each in back_ends if not each.problem), "")
-    names = sorted({settings.key_env for settings in BUILT_IN.values() if settings.key_env})
-    return Report(_machine(), back_ends, {name: bool(os.environ.get(name)) for name in names}, chosen)
+    answers = reach_all(known) if online else {}
+    found = tuple(
+        Service(name, own.key_env or "", own.key_env is not None and key_set(own.key_env), answers.get(name, ""))
+        for name, own in known.items()
+    )
+    return Report(_machine(), back_ends, found, chosen)
 
 
 def _machine() -> dict[str, str]:
@@ -110,16 +138,17 @@ def show(report: Report, console: Console) -> None:
         title = f"{each.name}  [dim]{each.isolation or 'not usable'}[/dim]"
         rows = [(probe.name, _mark(probe.passed), escape(probe.detail)) for probe in each.probes]
         console.print(_table(title, rows or [("", _mark(False), escape(each.problem))]))
-    keys = [
-        (name, _mark(present) if present else "", "set" if present else "not set")
-        for name, present in report.keys.items()
-    ]
-    console.print(_table("Models' keys", keys))
+    console.print(_table("Models' services", [_service_row(each) for each in report.services]))
     if report.chosen:
         isolation = next(each.isolation for each in report.back_ends if each.name == report.chosen)
         console.print(f'sandbox = "auto" takes [bold]{report.chosen}[/bold] ({isolation}).')
     else:
         console.print("[bold red]No sandbox works on this machine[/bold red]; see above for what to do.")
+
+
+def _service_row(service: Service) -> tuple[str, str, str]:
+    key = f"{service.key_env} {'set' if service.key_set else 'not set'}" if service.key_env else "needs no key"
+    return escape(service.name), "", escape(f"{key}; {service.answers}" if service.answers else key)
 
 
 def _mark(passed: bool) -> str:

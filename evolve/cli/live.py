@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import time
@@ -18,8 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from archive import Archive, Bill, Evaluation, Expansion, Outcome, Tally
+from evolve.cli.pace import Pace, Work, work_before
+from evolve.cli.pauses import Pauses, pause_line
 from evolve.cli.render import console, count, outcome_text, percent, plain
 from evolve.cli.summary import duration
+from evolve.llm import Outage
 from evolve.policies import View
 from evolve.settings import Settings
 
@@ -46,7 +48,8 @@ def watch(
     screen = console(sys.stderr)
     bill = spent or archive.spent
     alive = screen.is_terminal and not screen.is_dumb_terminal and not plain
-    listener = Live(settings, bill, screen) if alive else PlainLog(settings, bill)
+    before = work_before(archive.history(), archive.about, bill())
+    listener = Live(settings, bill, screen, before) if alive else PlainLog(settings, bill, before)
     try:
         yield listener
     finally:
@@ -111,52 +114,14 @@ def standing(view: View, settings: Settings) -> Standing:
     )
 
 
-class Pace:
-    """How fast this session measures and spends, and how long that can go on."""
-
-    def __init__(self, settings: Settings, spent: Callable[[], Bill]) -> None:
-        self.settings = settings
-        self.spent = spent
-        self.done = 0
-        self._began: float | None = None
-        self._usd_before = 0.0
-
-    def begin(self) -> None:
-        """The first move of the session: preparing a benchmark is no measure of pace."""
-        if self._began is None:
-            self._began = time.monotonic()
-            self._usd_before = self.spent().usd
-
-    def close(self, row: Row) -> None:
-        self.done += isinstance(row, Evaluation) and row.outcome is not Outcome.VOID
-
-    @property
-    def money(self) -> str:
-        usd, cap = self.spent().usd, self.settings.budget.usd
-        return f"${usd:.2f}" if cap is None else f"${usd:.2f} of ${cap:.2f}"
-
-    def rate(self, remaining: int) -> str:
-        """Evaluations a minute or an hour, and the time left by the tightest of evaluations and dollars."""
-        seconds = 0.0 if self._began is None else time.monotonic() - self._began
-        if not self.done or seconds <= 0:
-            return "no pace yet"
-        per_second = self.done / seconds
-        pace = f"{per_second * 60:.0f} a minute" if per_second >= 1 / 30 else f"{per_second * 3600:.0f} an hour"
-        return f"{pace}, about {duration(min(remaining / per_second, self._money_left(seconds)))} left"
-
-    def _money_left(self, seconds: float) -> float:
-        usd, cap = self.spent().usd, self.settings.budget.usd
-        used = usd - self._usd_before
-        return math.inf if cap is None or used <= 0 else max(0.0, cap - usd) * seconds / used
-
-
 class PlainLog:
     """One line an event, for logs and pipes."""
 
-    def __init__(self, settings: Settings, spent: Callable[[], Bill]) -> None:
+    def __init__(self, settings: Settings, spent: Callable[[], Bill], before: Work | None = None) -> None:
         self.settings = settings
-        self.pace = Pace(settings, spent)
+        self.pace = Pace(settings, spent, before)
         self._said = -1
+        self._pauses = Pauses()
 
     def say(self, text: str) -> None:
         click.echo(f"{time.strftime('%H:%M:%S')} {plain(text)}", err=True)
@@ -183,6 +148,10 @@ class PlainLog:
             )
         self._said = tens
 
+    def paused(self, outages: tuple[Outage, ...]) -> None:
+        if (line := self._pauses.line(outages)) is not None:
+            self.say(line)
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -190,15 +159,19 @@ class PlainLog:
 class Live:
     """A screen that shows what is happening now. Drawn by a thread of rich's, from facts that the loop hands over."""
 
-    def __init__(self, settings: Settings, spent: Callable[[], Bill], screen: Console) -> None:
+    def __init__(
+        self, settings: Settings, spent: Callable[[], Bill], screen: Console, before: Work | None = None
+    ) -> None:
         self.settings = settings
-        self.pace = Pace(settings, spent)
+        self.pace = Pace(settings, spent, before)
         self.state = "starting"
         self.standing: Standing | None = None
         self._lock = threading.Lock()
         self._flying: dict[tuple[type[Row], int], tuple[Row, float]] = {}
         self._recent: tuple[Row, ...] = ()
         self._stale = True
+        self._outages: tuple[Outage, ...] = ()
+        self._pauses = Pauses()
         self.console = screen
         self._screen = Screen(
             console=screen, refresh_per_second=REFRESH, get_renderable=self.draw, transient=True, redirect_stdout=False
@@ -230,6 +203,11 @@ class Live:
             self._stale = False
             self.standing = standing(view, self.settings)
 
+    def paused(self, outages: tuple[Outage, ...]) -> None:
+        self._outages = outages
+        if (line := self._pauses.line(outages)) is not None:
+            self.say(line)
+
     def close(self) -> None:
         """Take the view away and give the terminal back. Safe to call twice."""
         self._screen.stop()
@@ -258,7 +236,8 @@ class Live:
 
     def _moves(self, flying: list[tuple[Row, float]], recent: tuple[Row, ...]) -> list[RenderableType]:
         """The moves in flight, the longest first, then the last ones closed: as many as the screen has lines for."""
-        room = max(2, self.console.size.height - HEAD)
+        outages = self._outages
+        room = max(2, self.console.size.height - HEAD - bool(outages))
         shown = flying if len(flying) <= room else flying[: room - 1]
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, width=1)
@@ -271,6 +250,10 @@ class Live:
             table.add_row("", Text(f"and {len(flying) - len(shown)} more", "dim"), "")
         for row in recent[: room - len(flying)] if len(flying) < room else ():
             table.add_row("", plain(title(row), "dim"), outcome_text(row.outcome))
+        if outages:
+            line = plain(pause_line(outages), "bold yellow")
+            line.no_wrap, line.overflow = True, "ellipsis"
+            return [line, table]
         if flying or not recent or recent[0].outcome is not Outcome.VOID:
             return [table]
         return [Text.assemble("waiting before the next try: ", plain(clipped(recent[0].reason, REASON))), table]

@@ -12,9 +12,12 @@ import click
 
 from archive import Agent, Archive, Evaluation
 from benchmarks import SPLITS, Split
+from evolve.cli.cassettes import Tape, cassette_options, opened
 from evolve.cli.naming import agent_called
 from evolve.jobs import EvaluationJob
-from evolve.loop import keep, key_of, record_of
+from evolve.llm import ModelError
+from evolve.loop import keep, key_of, record_of, what_of
+from evolve.packed import packed
 from evolve.paired import Paired, compare, successes
 from evolve.remembered import Memory, done_already, open_memory
 from evolve.seeds import derive
@@ -31,8 +34,16 @@ from evolve.workshop import Workshop, cache_folder
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many tasks.")
 @click.option("--again", is_flag=True, help="Measure also where there is a result; attempts add up.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@cassette_options
 def evaluate(
-    folder: Path, agent: str, split: Split, benchmark: str | None, limit: int | None, again: bool, as_json: bool
+    folder: Path,
+    agent: str,
+    split: Split,
+    benchmark: str | None,
+    limit: int | None,
+    again: bool,
+    as_json: bool,
+    tape: Tape | None,
 ) -> None:
     """Measure AGENT of RUN on a split of a benchmark.
 
@@ -42,7 +53,11 @@ def evaluate(
     settings = load(folder)
     if benchmark is not None and benchmark != settings.benchmark_name:
         settings = settings.model_copy(update={"benchmark": {"name": benchmark}})
-    with Archive.open(folder, write=True, url=settings.database) as archive, Workshop(settings, folder) as workshop:
+    with (
+        Archive.open(folder, write=True, url=settings.database) as archive,
+        opened(tape) as cassette,
+        Workshop(settings, folder, cassette) as workshop,
+    ):
         archive.void_open()
         chosen = agent_called(agent, archive.history().agents)
         quarantined = workshop.prepare()
@@ -52,7 +67,9 @@ def evaluate(
             click.echo(f"task {left_out.task} is left out: {left_out.reason}", err=True)
         tasks = workshop.benchmark.tasks(split)[:limit]
         isolation = workshop.sandbox.isolation
-        memory = None if again else open_memory(settings, workshop.benchmark, isolation, folder, cache_folder())
+        memory = None  # a measurement taken over from another run would be on no cassette
+        if cassette is None and not again:
+            memory = open_memory(settings, workshop.benchmark, isolation, folder, cache_folder())
         measure(archive, settings, workshop, chosen, split, tasks, again=again, memory=memory)
         rows = [row for row in archive.history().evaluations if row.benchmark == settings.benchmark_name]
     show(chosen, split, rows, as_json)
@@ -75,6 +92,7 @@ def measure(
     measured = successes(earlier, agent.id, split)
     wanted = [task for task in tasks if again or task not in measured]
     files = archive.files(agent.id)
+    cassette = workshop.cassette
     with ThreadPoolExecutor(settings.workers) as executor:
         flying = {}
         for task in wanted:
@@ -91,10 +109,16 @@ def measure(
             )
             known = None if memory is None else memory.find(agent, row)
             job = EvaluationJob(key_of(row), files, task, seed, split)
+            if cassette is not None:
+                cassette.launched(job.key, f"{what_of(row)} ({split}), attempt {attempt}")
             flying[executor.submit(workshop.perform, job) if known is None else done_already(known)] = row
         for done, future in enumerate(as_completed(flying), 1):
             row, record = flying[future], record_of(future)
+            if cassette is not None and cassette.missed is not None:
+                break  # nothing that was under way then counts
             keep(archive, row, record.files)
+            if cassette is not None and not record.repeatable:
+                cassette.keep_record(key_of(row), packed(record))
             if memory is not None:
                 memory.keep(agent, row, record)
             archive.close_evaluation(
@@ -106,8 +130,13 @@ def measure(
                 calls=record.calls,
                 source=record.source,
             )
+            if cassette is not None:
+                cassette.landed(key_of(row))
             cached = f" from the cache ({record.source})" if record.source else ""
             click.echo(f"{done} of {len(flying)}: {row.task}: {record.outcome}{cached}", err=True)
+    if cassette is not None and cassette.missed is not None:
+        archive.void_open()
+        raise ModelError(cassette.missed, kind="refused")
 
 
 def show(agent: Agent, split: str, rows: Sequence[Evaluation], as_json: bool) -> None:

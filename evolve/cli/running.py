@@ -18,8 +18,9 @@ from evolve.ancestor import ancestor
 from evolve.cli.cassettes import Tape, cassette_options, opened
 from evolve.cli.farewell import farewell
 from evolve.cli.live import Live, PlainLog, watch
-from evolve.loop import ASKED, Evolution
+from evolve.loop import ASKED
 from evolve.remembered import open_memory
+from evolve.replay import led
 from evolve.settings import FILE, Settings, SettingsError, load, parse
 from evolve.shape import shape
 from evolve.state import Stop
@@ -109,7 +110,7 @@ def grow(archive: Archive, settings: Settings, workshop: Workshop, listener: Liv
     if workshop.cassette is None:  # a measurement taken over from another run would be on no cassette
         memory = open_memory(settings, workshop.benchmark, workshop.sandbox.isolation, folder, cache_folder())
     executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="move")
-    evolution = Evolution(
+    evolution = led(workshop.cassette)(
         archive,
         settings,
         workshop.benchmark,

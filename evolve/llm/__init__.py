@@ -17,15 +17,20 @@ from evolve.llm.base import (
     Scope,
     Usage,
 )
-from evolve.llm.cassette import Cassette, Mode
-from evolve.llm.catalogue import ModelSettings, PriceSettings, ProviderSettings, limits_of, open_models
+from evolve.llm.cassette import Cassette, Launch, Mode, Step
+from evolve.llm.catalogue import ModelSettings, ProviderSettings, limits_of, open_models, services
 from evolve.llm.gateway import Gateway, Reply
 from evolve.llm.ledger import Account, BudgetSpent, Ledger, Totals
 from evolve.llm.meter import total
+from evolve.llm.prices import PriceEntry, PriceSettings, entry_of, price_of, price_table
+from evolve.llm.redact import redact, redact_bytes
+from evolve.llm.replicas import Standing
 from evolve.llm.retry import Retry
 from evolve.llm.session import Session
+from evolve.llm.throttle import Throttle
 from evolve.llm.traffic import Limits, Outage, Traffic
 from evolve.llm.transcript import Event, clip, parse_transcript, read_transcript, render
+from evolve.llm.tripwire import Tripwire
 
 __all__ = [
     "ROLES",
@@ -37,6 +42,7 @@ __all__ = [
     "Event",
     "Gateway",
     "Json",
+    "Launch",
     "Ledger",
     "Limits",
     "Mode",
@@ -45,6 +51,7 @@ __all__ = [
     "ModelSettings",
     "Outage",
     "Price",
+    "PriceEntry",
     "PriceSettings",
     "Provider",
     "ProviderSettings",
@@ -53,14 +60,24 @@ __all__ = [
     "Role",
     "Scope",
     "Session",
+    "Standing",
+    "Step",
+    "Throttle",
     "Totals",
     "Traffic",
+    "Tripwire",
     "Usage",
     "clip",
+    "entry_of",
     "limits_of",
     "open_models",
     "parse_transcript",
+    "price_of",
+    "price_table",
     "read_transcript",
+    "redact",
+    "redact_bytes",
     "render",
+    "services",
     "total",
 ]

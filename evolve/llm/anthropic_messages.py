@@ -2,8 +2,9 @@
 
 What differs: system messages are a field of their own; tool calls and tool results are blocks of a turn's content; all
 results of one turn must stand in one user turn; turns of one role in a row are one turn; no text may be empty; the
-prompt cache works up to marked blocks. Thinking blocks are not shown to agents, and not sent back. There is no sampling
-to set: since version 2026-10-21 the service refuses `temperature` and its kin, so an agent's wish for one is left out.
+prompt cache works up to marked blocks. Thinking blocks are not shown to agents, and come back exactly as they were in
+the turn that they were a part of (see `carried`), which the service demands. There is no sampling to set: since version
+2026-10-21 the service refuses `temperature` and its kin, so an agent's wish for one is left out.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any, Literal, cast
 from anthropic.types import (
     ImageBlockParam,
     Message,
-    MessageParam,
+    RedactedThinkingBlockParam,
     TextBlockParam,
+    ThinkingBlockParam,
     ToolChoiceParam,
     ToolParam,
     ToolResultBlockParam,
@@ -26,8 +28,17 @@ from anthropic.types import (
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from evolve.llm.base import Json, ModelError, Usage
+from evolve.llm.parameters import LEAST_THINKING
 
-Block = TextBlockParam | ImageBlockParam | ToolUseBlockParam | ToolResultBlockParam
+Block = (
+    TextBlockParam
+    | ImageBlockParam
+    | ToolUseBlockParam
+    | ToolResultBlockParam
+    | ThinkingBlockParam
+    | RedactedThinkingBlockParam
+)
+Turn = tuple[Literal["user", "assistant"], list[Block]]
 
 DATA_URL = re.compile(r"data:(image/(?:jpeg|png|gif|webp));base64,([A-Za-z0-9+/=\s]+)")
 HERE: Literal["ephemeral"] = "ephemeral"
@@ -43,26 +54,32 @@ FINISH_REASONS = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-PASSED_ON = frozenset({"thinking", "output_config", "metadata", "service_tier"})
+PASSED_ON = frozenset({"output_config", "metadata", "service_tier"})
 """Fields of the Messages format that the settings may set for a model."""
 TRANSLATED = frozenset(
-    {"max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format", "stop", "tool_choice"}
+    {"max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format", "stop", "thinking", "tool_choice"}
 )
-"""Fields of chat completions that have a counterpart, besides messages and tools."""
+"""Fields that have a counterpart, besides messages and tools; `thinking` is the format's own."""
+THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+"""Types of blocks that the model thought in."""
+EFFORTS = {"none": "low", "minimal": "low"}
+"""OpenAI's words for efforts that this service does not know; the others are the same."""
 
 
 def to_messages(request: Mapping[str, Any]) -> MessageCreateParamsNonStreaming:
     """The Messages request for a chat-completions request. Raises: `ModelError` for what has no counterpart."""
     system, turns = _conversation(request["messages"])
+    thinking = _thinking(request, turns)
     params: dict[str, Any] = {
         "model": request["model"],
         "max_tokens": request["max_tokens"],
-        "messages": _marked(turns),
+        "messages": [{"role": role, "content": blocks} for role, blocks in _marked(turns)],
     }
     if system:
         # One mark here covers tools and system, which stay the same for a whole rollout.
         params["system"] = [*system[:-1], {**system[-1], "cache_control": {"type": HERE}}]
     params |= {name: request[name] for name in PASSED_ON if name in request}
+    params |= {"thinking": thinking} if thinking is not None else {}
     if "stop" in request:
         params["stop_sequences"] = [request["stop"]] if isinstance(request["stop"], str) else request["stop"]
     if request.get("tools"):
@@ -87,6 +104,10 @@ def from_message(message: Message) -> Json:
         answer["tool_calls"] = calls
     if not calls and not texts:
         answer["content"] = ""
+    blocks = _blocks_of(message)
+    if any(block["type"] in THOUGHTS for block in blocks) and blocks[-1]["type"] not in THOUGHTS:
+        # A turn that ends with a thought, cut off by the cap on output, cannot be sent again.
+        answer["carried"] = {"kind": "anthropic", "bound": True, "blocks": blocks}
     usage = usage_of(message)
     return {
         "id": message.id,
@@ -105,21 +126,45 @@ def from_message(message: Message) -> Json:
             "completion_tokens": usage.output_tokens,
             "total_tokens": usage.input_tokens + usage.output_tokens,
             "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+            "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         },
     }
 
 
 def usage_of(message: Message) -> Usage:
-    """Token counts; Anthropic's `input_tokens` leaves out what was read from or written to the cache, ours does not."""
+    """Token counts; Anthropic's `input_tokens` leaves out what was read from or written to the cache, ours does not.
+
+    What was written for five minutes and for an hour is counted together: only the former is ever asked for here.
+    """
     told = message.usage
     read, written = told.cache_read_input_tokens or 0, told.cache_creation_input_tokens or 0
-    return Usage(told.input_tokens + read + written, read, written, told.output_tokens)
+    if told.cache_creation is not None:
+        by_life = told.cache_creation.ephemeral_5m_input_tokens + told.cache_creation.ephemeral_1h_input_tokens
+        written = max(written, by_life)
+    thought = told.output_tokens_details.thinking_tokens if told.output_tokens_details is not None else 0
+    sent, said = told.input_tokens + read + written, told.output_tokens
+    return Usage(sent, read, written, said, min(thought, said))
 
 
-def _conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[list[TextBlockParam], list[MessageParam]]:
+def _blocks_of(message: Message) -> list[Json]:
+    """A turn's blocks as they are sent back: in their order, with nothing that only answers have."""
+    blocks: list[Json] = []
+    for block in message.content:
+        if block.type == "thinking":
+            blocks.append({"type": "thinking", "thinking": block.thinking, "signature": block.signature})
+        elif block.type == "redacted_thinking":
+            blocks.append({"type": "redacted_thinking", "data": block.data})
+        elif block.type == "text" and block.text.strip():
+            blocks.append({"type": "text", "text": block.text})
+        elif block.type == "tool_use":
+            blocks.append({"type": "tool_use", "id": block.id, "name": block.name, "input": block.input})
+    return blocks
+
+
+def _conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[list[TextBlockParam], list[Turn]]:
     """System blocks, and turns that alternate between user and assistant."""
     system: list[TextBlockParam] = []
-    turns: list[tuple[Literal["user", "assistant"], list[Block]]] = []
+    turns: list[Turn] = []
     for message in messages:
         if message["role"] in ("system", "developer"):
             system += [block for block in _content(message.get("content")) if block["type"] == "text"]
@@ -130,7 +175,7 @@ def _conversation(messages: Iterable[Mapping[str, Any]]) -> tuple[list[TextBlock
         turns[-1][1].extend(_blocks(message))
     if turns and turns[0][0] == "assistant":
         turns.insert(0, ("user", []))
-    return system, [cast(MessageParam, {"role": role, "content": _results_first(blocks)}) for role, blocks in turns]
+    return system, [(role, _results_first(blocks)) for role, blocks in turns]
 
 
 def _blocks(message: Mapping[str, Any]) -> list[Block]:
@@ -141,6 +186,9 @@ def _blocks(message: Mapping[str, Any]) -> list[Block]:
         if content := _content(message.get("content")):
             result["content"] = content
         return [result]
+    carried = message.get("carried")
+    if isinstance(carried, dict) and carried.get("kind") == "anthropic":
+        return cast(list[Block], list(carried["blocks"]))
     blocks: list[Block] = [*_content(message.get("content"))]
     for call in message.get("tool_calls") or ():
         function = call["function"]
@@ -187,14 +235,44 @@ def _results_first(blocks: Sequence[Block]) -> list[Block]:
     return [*results, *rest] or [{"type": "text", "text": EMPTY}]
 
 
-def _marked(turns: list[MessageParam]) -> list[MessageParam]:
-    """The turns with a cache mark on the last block: the next call of the rollout starts with all of them."""
-    if not turns:
-        return turns
-    last = turns[-1]
-    blocks = cast(list[Block], list(last["content"]))
-    marked = {**blocks[-1], "cache_control": {"type": HERE}}
-    return [*turns[:-1], cast(MessageParam, {**last, "content": [*blocks[:-1], marked]})]
+def _marked(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns with cache marks at the end of the last one and of the last one by the user before it.
+
+    The next call of the rollout starts with all of them, so the last block is where it will look. The service looks for
+    what it has cached at most 20 blocks before a mark, and a turn with many calls and their results has more: so the
+    place where the call before had its last mark gets one again.
+    """
+    ends = [number for number, (role, _) in enumerate(turns) if role == "user"]
+    places = {len(turns) - 1, *(number for number in ends[-2:] if number >= len(turns) - 3)} if turns else set()
+    return [(role, _with_mark(blocks) if number in places else blocks) for number, (role, blocks) in enumerate(turns)]
+
+
+def _with_mark(blocks: Sequence[Block]) -> list[Block]:
+    if blocks[-1]["type"] in THOUGHTS:
+        return list(blocks)  # these take no mark
+    return [*blocks[:-1], cast(Block, {**blocks[-1], "cache_control": {"type": HERE}})]
+
+
+def _thinking(request: Mapping[str, Any], turns: Sequence[Turn]) -> Json | None:
+    """The settings' wish for thinking, as far as this request can have it; only a fixed budget can be in the way.
+
+    It must be smaller than the cap on output, forbids a forced choice of tools, and demands that a turn that goes on
+    after tool results begins with its thinking, which is lost where an agent has changed its history.
+    """
+    wish: Json | None = request.get("thinking")
+    if wish is None or wish.get("type") != "enabled":
+        return wish
+    budget = min(int(wish.get("budget_tokens", LEAST_THINKING)), request["max_tokens"] - 1)
+    choice = request.get("tool_choice") if request.get("tools") else None
+    if budget < LEAST_THINKING or choice not in (None, "none", "auto") or _goes_on_without_thinking(turns):
+        return None
+    return {**wish, "budget_tokens": budget}
+
+
+def _goes_on_without_thinking(turns: Sequence[Turn]) -> bool:
+    if len(turns) < 2 or turns[-1][1][0]["type"] != "tool_result":
+        return False
+    return turns[-2][1][0]["type"] not in THOUGHTS
 
 
 def _tool(function: Mapping[str, Any]) -> ToolParam:
@@ -223,5 +301,5 @@ def _output_config(request: Mapping[str, Any]) -> Json:
         text = f"response_format {wanted.get('type')!r} is not possible here: use json_schema or ask for JSON in words"
         raise ModelError(text, kind="refused", status=400)
     if "reasoning_effort" in request:
-        config["effort"] = request["reasoning_effort"]
+        config["effort"] = EFFORTS.get(request["reasoning_effort"], request["reasoning_effort"])
     return config

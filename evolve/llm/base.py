@@ -42,13 +42,31 @@ class Price:
     cached: float | None = None
     """None: as `input`."""
     cache_write: float | None = None
+    hour: float | None = None
+    """US dollars per hour of a machine of one's own, beside the tokens; calls under way at the same time share it."""
+    above: Above | None = None
+    """What a whole call costs instead when its prompt is long."""
+
+    def at(self, input_tokens: int) -> Price:
+        """The price of a call with so long a prompt, the part from a cache included."""
+        return self.above.price if self.above is not None and input_tokens > self.above.tokens else self
 
     def of(self, usage: Usage) -> float:
+        """Dollars for the tokens of a call."""
+        price = self.at(usage.input_tokens)
         plain = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
-        cached = self.input if self.cached is None else self.cached
-        written = self.input if self.cache_write is None else self.cache_write
-        total = plain * self.input + usage.cached_tokens * cached + usage.cache_write_tokens * written
-        return (total + usage.output_tokens * self.output) / 1e6
+        cached = price.input if price.cached is None else price.cached
+        written = price.input if price.cache_write is None else price.cache_write
+        total = plain * price.input + usage.cached_tokens * cached + usage.cache_write_tokens * written
+        return (total + usage.output_tokens * price.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """The price of calls whose prompt has more than so many tokens."""
+
+    tokens: int
+    price: Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +94,19 @@ class ModelError(ConnectionError):
         kind: Literal["unavailable", "context_length", "refused"],
         status: int | None = None,
         retry_after: float | None = None,
+        lost: bool = False,
     ) -> None:
+        """`lost`: the request was sent and its answer did not come whole, so the service may have charged for it."""
         super().__init__(text)
         self.kind = kind
+        self.lost = lost
         self.status = status
         self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whom a call is made for; providers may use `seed`, and nothing else of it may reach them."""
+    """Whom a call is made for. Providers may use `seed`, and `key` to keep a rollout at one replica; nothing else."""
 
     key: str
     """Unique for the rollout, such as `evaluation-17`: names its folder, its socket and its lines in the ledger."""
@@ -134,7 +155,9 @@ class Model:
 
     @property
     def label(self) -> str:
-        return f"{self.provider.name}:{self.name}"
+        """As the settings name it. A fleet of replicas serves one model, and bears all of this as its own name."""
+        fleet = ":" in self.provider.name
+        return self.provider.name if fleet else f"{self.provider.name}:{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,37 +6,23 @@ A key is read once, from the environment variable that the settings name, and gi
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evolve.llm.base import Completion, Json, Model, ModelError, Price, Provider, Role, Scope, ToolProtocol
+from evolve.llm.base import Completion, Json, Model, ModelError, Provider, Role, Scope, ToolProtocol
+from evolve.llm.fleets import check_fleet, open_fleet, open_urls
+from evolve.llm.http_client import is_azure, is_openai
 from evolve.llm.openai_compatible import OpenAICompatible, TokenField
+from evolve.llm.openai_responses import OpenAIResponses
+from evolve.llm.parameters import check_parameters, refused_fields
+from evolve.llm.prices import PriceSettings, check_tier, entry_of
+from evolve.llm.redact import remember
 from evolve.llm.traffic import Limits
 
 OFFLINE_MODEL = "repair"
 """The one model of the provider `offline`; `offline` alone means it."""
-FREE = Price(0.0, 0.0)
-DATED = re.compile(r"-(?:\d{8}|\d{4}-\d{2}-\d{2})$")
-"""End of the name of a snapshot, such as `claude-haiku-4-5-20251001`: it costs what the undated name costs."""
-
-
-class PriceSettings(BaseModel):
-    """A model's price in US dollars per million tokens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-    cached: float | None = Field(default=None, ge=0)
-    """Of a prompt's part that came from the provider's cache. None: as `input`."""
-    cache_write: float | None = Field(default=None, ge=0)
-    """Of a prompt's part that was written to the provider's cache. None: as `input`."""
 
 
 class ModelSettings(BaseModel):
@@ -73,8 +59,8 @@ class ProviderSettings(BaseModel):
     prices: dict[str, PriceSettings] = {}
     """By the service's own name of the model."""
     token_field: TokenField | None = None
-    """How the service calls the cap on generated tokens. None: `max_completion_tokens` at the built-in `openai`, else
-    `max_tokens`."""
+    """How a service with chat completions calls the cap on generated tokens. None: `max_completion_tokens` at OpenAI
+    and Azure, else `max_tokens`."""
     seconds: float = Field(default=600.0, gt=0)
     """How long one answer may take."""
     requests_per_minute: float | None = Field(default=None, gt=0)
@@ -90,11 +76,15 @@ class ProviderSettings(BaseModel):
 
 BUILT_IN: Mapping[str, ProviderSettings] = {
     "openai": ProviderSettings(
-        kind="openai", url="https://api.openai.com/v1", key_env="OPENAI_API_KEY", token_field="max_completion_tokens"
+        # Not chat completions, where newer models refuse to think and to call tools at once.
+        kind="openai-responses",
+        url="https://api.openai.com/v1",
+        key_env="OPENAI_API_KEY",
     ),
     "anthropic": ProviderSettings(kind="anthropic", url="https://api.anthropic.com", key_env="ANTHROPIC_API_KEY"),
     "openrouter": ProviderSettings(kind="openai", url="https://openrouter.ai/api/v1", key_env="OPENROUTER_API_KEY"),
     "local": ProviderSettings(kind="local", url="http://localhost:8000/v1"),
+    "vllm": ProviderSettings(kind="vllm"),
 }
 
 
@@ -124,21 +114,21 @@ def open_models(
         name = name or (OFFLINE_MODEL if service == "offline" else "")
         if not name:
             raise _refused(f"the model for {role} is {label!r}: name the service's model too, as {service}:MODEL")
-        if service not in opened:
-            opened[service] = Unplugged(service) if unplugged else _provider(service, settings)
-        price = _price(service, name, settings)
+        lane = _lane(service, name, settings)
+        if lane not in opened:
+            opened[lane] = Unplugged(lane) if unplugged else _provider(service, settings, name)
+        entry = entry_of(service, name, settings)
         own: Json = dict((parameters or {}).get(role, {}))
-        if settings.kind == "anthropic":
-            _check_parameters(own, role, label)
+        check_tier(role, f"{service}:{name}", entry, own)
         particular = settings.models.get(name, ModelSettings())
-        models[role] = Model(
-            opened[service],
-            name,
-            price,
-            particular.max_output_tokens or max_output_tokens,
-            own,
-            particular.protocol,
+        most = particular.max_output_tokens or max_output_tokens
+        refused = refused_fields(settings.kind, name, particular.reasoning)
+        check_parameters(
+            own, kind=settings.kind, refused=refused, role=role, label=f"{service}:{name}", max_output_tokens=most
         )
+        if _is_fleet(settings) and not unplugged:
+            check_fleet(service, name, particular.protocol, most)
+        models[role] = Model(opened[lane], name, entry.price, most, own, particular.protocol, refused)
     return models
 
 
@@ -146,10 +136,19 @@ def limits_of(roles: Mapping[Role, str], providers: Mapping[str, ProviderSetting
     """The rate limits that the settings set, by service."""
     limits: dict[str, Limits] = {}
     for role, label in roles.items():
-        service = label.partition(":")[0]
+        service, _, name = label.partition(":")
         own = _settings(service, providers or {}, role)
-        limits[service] = Limits(own.requests_per_minute, own.tokens_per_minute, own.concurrent)
+        limits[_lane(service, name, own)] = Limits(own.requests_per_minute, own.tokens_per_minute, own.concurrent)
     return limits
+
+
+def services(providers: Mapping[str, ProviderSettings] | None = None) -> dict[str, ProviderSettings]:
+    """Every service that a run can name, with all that is set for it; the embedded `offline` has no settings.
+
+    Raises: `ModelError` for one that is not set up completely.
+    """
+    own = providers or {}
+    return {name: _settings(name, own, "a role") for name in sorted({*BUILT_IN, *own})}
 
 
 class Unplugged:
@@ -178,42 +177,78 @@ def _settings(service: str, providers: Mapping[str, ProviderSettings], role: str
         raise _refused(f"the model for {role} names the provider {service!r}, which is not one of: {known}")
     if built_in is not None:
         said = own.model_dump(exclude_unset=True) if own is not None else {}
+        _check_address(service, own or built_in)
         return ProviderSettings.model_validate(built_in.model_dump() | said)
     assert own is not None
-    if own.kind is None or (own.url is None and own.kind != "anthropic"):
-        raise _refused(f"the provider {service!r} needs a kind (openai, anthropic or local) and a url")
+    if own.kind is None or not (own.url or own.urls or own.kind in ("anthropic", "vllm")):
+        raise _refused(f"the provider {service!r} needs a kind (openai, anthropic, local…) and a url")
+    _check_address(service, own)
     return own
 
 
-def _provider(service: str, settings: ProviderSettings) -> Provider:
+def _check_address(service: str, own: ProviderSettings) -> None:
+    if own.url and own.urls:
+        raise _refused(f"the provider {service!r} has both url and urls: put the one address into urls")
+    if own.url and not own.url.startswith(("http://", "https://")):
+        raise _refused(f"the provider {service!r} has the url {own.url!r}: it must start with http:// or https://")
+    if own.token_field and own.kind in ("anthropic", "openai-responses"):
+        raise _refused(f"the provider {service!r} has a token_field, which is for services with chat completions")
+
+
+def _is_fleet(settings: ProviderSettings) -> bool:
+    """Whether what stands for the model is the name of a fleet."""
+    return settings.kind == "vllm" and not settings.url and not settings.urls
+
+
+def _lane(service: str, name: str, settings: ProviderSettings) -> str:
+    """What rate limits and outages are kept by: each fleet is a service of its own."""
+    return f"{service}:{name}" if _is_fleet(settings) else service
+
+
+def _provider(service: str, settings: ProviderSettings, name: str) -> Provider:
     if service == "offline":
         from evolve.llm.offline import OfflineProvider  # many modules, wanted only here
 
         return OfflineProvider()
+    if _is_fleet(settings):
+        return open_fleet(service, name, seconds=settings.seconds)
     key = _key(service, settings)
+    if settings.urls and settings.kind in ("anthropic", "openai-responses"):
+        raise _refused(f"the provider {service!r} has urls, which are for servers with OpenAI's chat completions")
     if settings.kind == "anthropic":
         from evolve.llm.anthropic import URL, Anthropic  # the SDK takes most of a second to import
 
         if key is None:
             raise _refused(f"the provider {service!r} needs key_env, the name of the environment variable with its key")
         return Anthropic(service, key=key, key_env=settings.key_env, url=settings.url or URL, seconds=settings.seconds)
+    if settings.kind == "openai-responses":
+        assert settings.url is not None
+        return OpenAIResponses(
+            service,
+            settings.url,
+            key=key,
+            key_env=settings.key_env,
+            seconds=settings.seconds,
+            cache_key=is_openai(settings.url),
+        )
+    field = settings.token_field or _token_field(settings.url)
+    if settings.urls or settings.kind in ("local", "vllm"):
+        urls = settings.urls or (settings.url or "",)
+        return open_urls(service, urls, key=key, key_env=settings.key_env, token_field=field, seconds=settings.seconds)
     assert settings.url is not None
-    field = settings.token_field or "max_tokens"
     return OpenAICompatible(
-        service, settings.url, key=key, key_env=settings.key_env, token_field=field, seconds=settings.seconds
+        service,
+        settings.url,
+        key=key,
+        key_env=settings.key_env,
+        token_field=field,
+        seconds=settings.seconds,
+        cache_key=is_openai(settings.url),
     )
 
 
-def _check_parameters(parameters: Json, role: str, label: str) -> None:
-    """Fields with no counterpart in the Messages format are refused here, not dropped call by call."""
-    from evolve.llm.anthropic_messages import PASSED_ON, TRANSLATED
-
-    known = PASSED_ON | TRANSLATED
-    if unknown := parameters.keys() - known:
-        raise _refused(
-            f"models.parameters.{role} sets {min(unknown)!r}, which {label} does not take; it takes: "
-            + ", ".join(sorted(known))
-        )
+def _token_field(url: str | None) -> TokenField:
+    return "max_completion_tokens" if url is not None and (is_openai(url) or is_azure(url)) else "max_tokens"
 
 
 def _key(service: str, settings: ProviderSettings) -> str | None:
@@ -222,30 +257,8 @@ def _key(service: str, settings: ProviderSettings) -> str | None:
     key = os.environ.get(settings.key_env, "").strip()
     if not key:
         raise _refused(f"the provider {service!r} needs a key in the environment variable {settings.key_env}, not set")
+    remember(settings.key_env, key)
     return key
-
-
-def _price(service: str, name: str, settings: ProviderSettings) -> Price:
-    for known in (name, DATED.sub("", name)):
-        if (said := settings.prices.get(known)) is not None:
-            return Price(**said.model_dump())
-        if (listed := price_list().get(service, {}).get(known)) is not None:
-            return listed
-    if service == "offline" or settings.kind == "local":
-        return FREE
-    raise _refused(
-        f"the price of {service}:{name} is not known: set [providers.{service}.prices.{name!r}] with input and output, "
-        "in dollars per million tokens"
-    )
-
-
-@cache
-def price_list() -> dict[str, dict[str, Price]]:
-    """The built-in prices by service and model, from `prices.toml`."""
-    table = tomllib.loads(files("evolve.llm").joinpath("prices.toml").read_text(encoding="utf-8"))
-    return {
-        service: {name: Price(**price) for name, price in entry["models"].items()} for service, entry in table.items()
-    }
 
 
 def _refused(text: str) -> ModelError:

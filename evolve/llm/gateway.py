@@ -16,15 +16,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import uvloop
+
 from archive import Call
 from evolve.llm.base import Caps, Json, Model, ModelError, Role, Scope
 from evolve.llm.cassette import Cassette
 from evolve.llm.ledger import Ledger
 from evolve.llm.meter import Meter, Shared
+from evolve.llm.probe import Probe
 from evolve.llm.retry import Retry
 from evolve.llm.session import Session
 from evolve.llm.traffic import Traffic
 from evolve.llm.transcript import Writer
+from evolve.llm.tripwire import Tripwire
 from evolve.llm.wire import RequestError
 
 Result = TypeVar("Result")
@@ -51,6 +55,7 @@ class Gateway:
         retry: Retry | None = None,
         traffic: Traffic | None = None,
         cassette: Cassette | None = None,
+        tripwire: Tripwire | None = None,
         drain_seconds: float = 10.0,
     ) -> None:
         """Serve `models` and book on `ledger`, which holds the run's caps and stays open when the gateway closes.
@@ -59,13 +64,15 @@ class Gateway:
             folder: where the sockets' directories are made; a fresh one among the temporary files if not given.
             traffic: the services' rate limits and outages.
             cassette: where answers are recorded or played from; stays open when the gateway closes.
+            tripwire: looks for keys in what boxes send; once one is found, no box gets an answer any more.
             drain_seconds: how long the end of a session waits for calls under way before it charges them in full.
         """
         self.models = dict(models)
         self.ledger = ledger
         self.traffic = traffic or Traffic()
+        self.traffic.ask = Probe(self.models, ledger)
         self._given_up = asyncio.Event()
-        self._shared = Shared(retry or Retry(), self.traffic, self._given_up, cassette)
+        self._shared = Shared(retry or Retry(), self.traffic, self._given_up, cassette, tripwire=tripwire)
         self._drain_seconds = drain_seconds
         self._folder = folder
         self._sockets: Path | None = None
@@ -81,7 +88,7 @@ class Gateway:
         self._sockets = Path(tempfile.mkdtemp(prefix="clade-", dir=self._folder))
         # Passable but not listable: a box's user gets through, others on this host would have to guess names.
         self._sockets.chmod(0o711)
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="clade-gateway", daemon=True)
         self._thread.start()
 
@@ -103,6 +110,7 @@ class Gateway:
         """
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._given_up.set)
+            self._loop.call_soon_threadsafe(self.traffic.give_up)
 
     def __enter__(self) -> Self:
         self.start()
@@ -174,6 +182,7 @@ class Gateway:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _shut_down(self) -> None:
+        await self.traffic.close()
         for provider in {id(model.provider): model.provider for model in self.models.values()}.values():
             await provider.close()
         await asyncio.get_running_loop().shutdown_asyncgens()

@@ -8,25 +8,48 @@ reserved counts as spent when the file is opened again, because the provider may
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import json
-import math
-import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, Self
+from typing import Self
 
 from archive import Bill
-from evolve.llm.base import Caps, Json, ModelError, Price, Usage
+from evolve.llm.base import Caps, ModelError, Usage
+from evolve.llm.ledgerfile import (
+    Journal,
+    Noted,
+    Reserved,
+    Settled,
+    foreign,
+    note_line,
+    parse,
+    reserve_line,
+    settle_line,
+)
+from evolve.llm.tallies import FEWEST_OUTPUT_TOKENS, Hour, Tally, Whose, Worst, fitting, room
+
+__all__ = [
+    "FEWEST_OUTPUT_TOKENS",
+    "LOST",
+    "Account",
+    "BudgetSpent",
+    "Ledger",
+    "Reservation",
+    "Tally",
+    "Totals",
+    "Whose",
+    "Worst",
+    "fitting",
+]
 
 LOST = "lost"
 """Status of a reservation that nobody settled: its process died."""
-
-Whose = Literal["rollout", "move", "run", "hour"]
 
 
 class BudgetSpent(RuntimeError):  # noqa: N818 - an answer to plan with, not a fault
@@ -39,21 +62,6 @@ class BudgetSpent(RuntimeError):  # noqa: N818 - an answer to plan with, not a f
         super().__init__(text)
         self.whose: Whose = whose
         self.seconds = seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Worst:
-    """What one call may cost at most."""
-
-    input_tokens: int
-    output_tokens: int
-    usd: float
-
-    @classmethod
-    def of(cls, price: Price, input_tokens: int, output_tokens: int) -> Worst:
-        """At `price`, with every token of the prompt at the dearest rate it could be charged."""
-        dearest = max(price.input, price.cached or 0.0, price.cache_write or 0.0)
-        return cls(input_tokens, output_tokens, (input_tokens * dearest + output_tokens * price.output) / 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,121 +90,154 @@ class Totals:
     """Of those, the ones that a process left open when it died."""
     no_room: str | None = None
     """Why the last call that the run's caps refused is beyond them even when all calls under way cost nothing."""
-
-
-class Tally:
-    """Settled and reserved amounts under one set of caps. Not thread-safe: the ledger's lock guards it."""
-
-    def __init__(self, caps: Caps, whose: Whose) -> None:
-        self.caps = caps
-        self.whose: Whose = whose
-        self.bill = Bill()
-        self.open: dict[int, Worst] = {}
-
-    @property
-    def usd(self) -> float:
-        """Dollars spent or reserved; summed anew each time, so that no rounding error builds up."""
-        return self.bill.usd + math.fsum(worst.usd for worst in self.open.values())
-
-    @property
-    def tokens(self) -> int:
-        under_way = sum(worst.input_tokens + worst.output_tokens for worst in self.open.values())
-        return self.bill.input_tokens + self.bill.output_tokens + under_way
-
-    @property
-    def calls(self) -> int:
-        return self.bill.calls + len(self.open)
-
-    def refusal(self, worst: Worst) -> str | None:
-        """Why there is no room for a call, or None."""
-        caps = self.caps
-        if caps.calls is not None and self.calls + 1 > caps.calls:
-            return f"all {caps.calls} calls of the {self.whose} are used"
-        tokens = worst.input_tokens + worst.output_tokens
-        if caps.tokens is not None and self.tokens + tokens > caps.tokens:
-            left = max(0, caps.tokens - self.tokens)
-            return f"{left} of the {self.whose}'s {caps.tokens} tokens are left and the call may need {tokens}"
-        if caps.usd is not None and self.usd + worst.usd > caps.usd:
-            left_usd = max(0.0, caps.usd - self.usd)
-            return f"${left_usd:.4f} of the {self.whose}'s ${caps.usd:.4f} are left, the call may cost ${worst.usd:.4f}"
-        return None
-
-    def settle(self, id: int, cost: Bill) -> None:
-        self.open.pop(id, None)
-        self.bill += cost
+    events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By model, how often something was done to a request or an answer (`Account.note`)."""
 
 
 class Account:
-    """One rollout's share of the ledger, with caps of its own."""
+    """One rollout's share of the ledger, with caps of its own. Made by `Ledger.account`."""
 
-    def __init__(self, ledger: Ledger, scope: str, caps: Caps) -> None:
+    def __init__(self, ledger: Ledger, scope: str, move: str, tallies: tuple[Tally, ...]) -> None:
+        """`tallies` are those that its calls count in: its own, its move's if that has caps, and the run's."""
         self._ledger = ledger
         self.scope = scope
-        self.tally = Tally(caps, "rollout")
+        self.move = move
+        self.tallies = tallies
+
+    @property
+    def tally(self) -> Tally:
+        """The rollout's own."""
+        return self.tallies[0]
+
+    @property
+    def usd_per_call(self) -> float | None:
+        """What the worst case of one call may be at most."""
+        caps = [t.caps.usd_per_call for t in self.tallies if t.caps.usd_per_call is not None]
+        return min(caps) if caps else None
 
     def reserve(self, role: str, model: str, worst: Worst) -> Reservation:
-        """Set the worst case of a call aside, and write that down. Raises: `BudgetSpent`."""
-        return self._ledger._reserve(self.tally, self.scope, role, model, worst)
+        """Set the worst case of a call aside, and write that down, safe from a power cut.
+
+        Raises: `BudgetSpent`; `ModelError` (context_length) for a call that may cost more than any one call may.
+        """
+        reservation, written = self._ledger._reserve(self, role, model, worst)
+        if written is not None:
+            with self._unsent(reservation):
+                written.result()
+        return reservation
 
     async def set_aside(self, role: str, model: str, worst: Worst) -> Reservation:
-        """As `reserve`, without making the event loop wait for the disk. Raises: `BudgetSpent`."""
-        if worst.usd > 0:
-            return await asyncio.to_thread(self.reserve, role, model, worst)
-        return self.reserve(role, model, worst)
+        """As `reserve`, without making the event loop wait for the disk: all who wait get there by one write-through.
+
+        Who is cancelled meanwhile has nothing set aside. Raises: as `reserve`.
+        """
+        reservation, written = self._ledger._reserve(self, role, model, worst)
+        if written is not None:
+            with self._unsent(reservation):
+                await asyncio.shield(asyncio.wrap_future(written))
+        return reservation
+
+    def book(self, role: str, model: str, usage: Usage, usd: float, *, status: str) -> Bill:
+        """Count a call that is only replayed: at what it cost when it was made, which no cap refuses."""
+        worst = Worst(usage.input_tokens, usage.output_tokens, usd)
+        reservation, _ = self._ledger._reserve(self, role, model, worst, checked=False)
+        return self.settle(reservation, usage, usd, status=status)
 
     def settle(self, reservation: Reservation, usage: Usage | None, usd: float, *, status: str) -> Bill:
-        """Close a reservation at its real cost, or at its worst case if `usage` is None; what was charged."""
-        return self._ledger._settle(self.tally, reservation, usage, usd, status)
+        """Close a reservation at its real cost, or at its worst case if `usage` is None; what was charged.
+
+        Raises: `ModelError` if it is closed already: money is counted once.
+        """
+        return self._ledger._settle(self.tallies, reservation, usage, usd, status)
 
     def note(self, model: str, events: Sequence[str]) -> None:
         """Count what was done to a request or an answer of a model (see `evolve.llm.dialect`)."""
+        if events:
+            self._ledger._note(Noted(model, Counter(events)))
 
     def left(self) -> Caps:
-        """What this rollout may still use, the run's own caps considered."""
-        return self._ledger._left(self.tally)
+        """What this rollout may still use, its move's and the run's caps considered."""
+        return self._ledger._left(self)
+
+    @contextmanager
+    def _unsent(self, reservation: Reservation) -> Iterator[None]:
+        """Until the reservation is on the disk no call is made: what ends the waiting takes it back."""
+        try:
+            yield
+        except BaseException:
+            self.settle(reservation, Usage(), 0.0, status="cancelled")
+            raise
 
 
 class Ledger:
     """The money of one run. Thread-safe; one process at a time (the file is locked)."""
 
-    def __init__(self, path: Path | None, caps: Caps | None = None, *, move: Caps | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        caps: Caps | None = None,
+        *,
+        move: Caps | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """Open or continue the ledger at `path`; None keeps it in memory.
 
-        `caps` are the run's, `move` those of each of its moves.
+        `caps` are the run's, `move` those of each of its moves; `clock` tells seconds since the epoch.
 
         Raises: `ModelError` if another process has the file open or a line is not the ledger's.
         """
         self.path = path
+        self._clock = clock
         self._lock = threading.Lock()
         self._tally = Tally(caps or Caps(), "run")
+        self._hour = Hour(self._tally.caps.usd_per_hour)
+        self._move_caps = move if move != Caps() else None
+        self._moves: dict[str, Tally] = {}
         self._by_model: dict[tuple[str, str], Bill] = {}
+        self._events: dict[str, Counter[str]] = {}
         self._next = 1
         self._unmeasured = 0
         self._lost = 0
         self._refused: Worst | None = None
-        self._file: BinaryIO | None = None
+        self._closed = False
+        self._journal: Journal | None = None
         if path is not None:
-            self._file = _open_locked(path)
-            self._recover(path, self._file)
+            self._journal = Journal(path)
+            try:
+                self._recover(path, self._journal)
+            except BaseException:
+                self._journal.close()
+                raise
 
     def account(self, scope: str, caps: Caps | None = None, *, move: str = "") -> Account:
-        """A fresh account for one rollout; its caps hold in addition to the run's, and to the move's it is part of."""
-        return Account(self, scope, caps or Caps())
+        """A fresh account for one rollout; its caps hold in addition to the run's, and to the move's it is part of.
+
+        Without `move` the rollout is the whole move. A move's tally lives as long as the ledger, because its rollouts
+        come one after another (diagnosis, rewrite, life check), and is found again in the file.
+        """
+        move = move or scope
+        with self._lock:
+            return Account(self, scope, move, (Tally(caps or Caps(), "rollout"), *self._shared(move)))
 
     def spent(self) -> Totals:
         with self._lock:
-            reserved = math.fsum(worst.usd for worst in self._tally.open.values())
-            settled = Tally(self._tally.caps, "run")
-            settled.bill = self._tally.bill
-            no_room = None if self._refused is None else settled.refusal(self._refused)
-            return Totals(settled.bill, dict(self._by_model), reserved, self._unmeasured, self._lost, no_room)
+            return Totals(
+                settled=self._tally.bill,
+                by_model=dict(self._by_model),
+                reserved_usd=self._tally.reserved_usd,
+                unmeasured_calls=self._unmeasured,
+                lost_calls=self._lost,
+                no_room=None if self._refused is None else self._tally.refusal_for_good(self._refused),
+                events={model: dict(events) for model, events in self._events.items()},
+            )
 
     def close(self) -> None:
         """Close the file. Safe to call twice."""
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            self._closed = True
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
 
     def __enter__(self) -> Self:
         return self
@@ -206,137 +247,124 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def _reserve(self, tally: Tally, scope: str, role: str, model: str, worst: Worst) -> Reservation:
-        with self._lock:
-            for each in (tally, self._tally):
-                if (refusal := each.refusal(worst)) is not None:
-                    if each is self._tally:
-                        self._refused = worst
-                    raise BudgetSpent(f"the budget is spent: {refusal}", each.whose)
-            reservation = Reservation(self._next, scope, role, model, worst)
-            # Only a reservation must survive a power cut: without its settlement it counts in full, the safe side.
-            self._write(_reserve_line(reservation), durable=worst.usd > 0)
-            self._next += 1
-            tally.open[reservation.id] = worst
-            self._tally.open[reservation.id] = worst
-            return reservation
+    def _shared(self, move: str) -> tuple[Tally, ...]:
+        """The tallies that all calls of a move count in. The lock is held."""
+        if self._move_caps is None:
+            return (self._tally,)
+        if move not in self._moves:
+            self._moves[move] = Tally(self._move_caps, "move")
+        return (self._moves[move], self._tally)
 
-    def _settle(self, tally: Tally, reservation: Reservation, usage: Usage | None, usd: float, status: str) -> Bill:
-        worst = reservation.worst
-        cost = (
-            Bill(1, worst.input_tokens, 0, worst.output_tokens, worst.usd)
-            if usage is None
-            else Bill(1, usage.input_tokens, usage.cached_tokens, usage.output_tokens, usd)
-        )
+    def _reserve(
+        self, account: Account, role: str, model: str, worst: Worst, *, checked: bool = True
+    ) -> tuple[Reservation, Future[None] | None]:
+        """The reservation, and what to wait for before the call is sent; the caps are asked if it is `checked`."""
         with self._lock:
-            self._write(_settle_line(reservation.id, cost, status, measured=usage is not None), durable=False)
-            tally.settle(reservation.id, cost)
-            self._book(reservation, cost, status, measured=usage is not None)
+            if checked:
+                self._check(account, worst)
+            reservation = Reservation(self._next, account.scope, role, model, worst)
+            at = self._clock()
+            if self._journal is not None:
+                line = Reserved(reservation.id, account.scope, account.move, role, model, worst, at)
+                self._journal.append(reserve_line(line))
+            self._next += 1
+            for tally in account.tallies:
+                tally.open[reservation.id] = worst
+            # Only a reservation must survive a power cut: without its settlement it counts in full, the safe side.
+            return reservation, self._journal.synced() if self._journal is not None and worst.usd > 0 else None
+
+    def _check(self, account: Account, worst: Worst) -> None:
+        """Raises: `BudgetSpent`, `ModelError`. The lock is held."""
+        if self._closed:
+            raise ModelError("the ledger is closed: no call can be paid any more", kind="refused")
+        most = account.usd_per_call
+        if most is not None and worst.usd > most:
+            text = f"the call may cost ${worst.usd:.4f}, more than the ${most:.4f} that one call may: shorten it"
+            raise ModelError(text, kind="context_length")
+        for tally in account.tallies:
+            if (refusal := tally.refusal(worst)) is not None:
+                if tally is self._tally:
+                    self._refused = worst
+                raise BudgetSpent(f"the budget is spent: {refusal}", tally.whose)
+        seconds = self._hour.wait(worst, self._tally.reserved_usd, self._clock())
+        if seconds is not None:
+            text = (
+                f"the hour's ${self._hour.cap or 0.0:.4f} are spent or set aside; there may be room in {seconds:.0f} s"
+            )
+            raise BudgetSpent(text, "hour", seconds)
+
+    def _settle(
+        self, tallies: tuple[Tally, ...], reservation: Reservation, usage: Usage | None, usd: float, status: str
+    ) -> Bill:
+        worst = reservation.worst
+        measured = usage is not None
+        tokens = usage or Usage(worst.input_tokens, output_tokens=worst.output_tokens)
+        usd = usd if measured else worst.usd
+        cost = Bill(1, tokens.input_tokens, tokens.cached_tokens, tokens.output_tokens, usd)
+        with self._lock:
+            if reservation.id not in self._tally.open:
+                raise ModelError(f"call {reservation.id} of the ledger is settled already", kind="refused")
+            line = Settled(
+                reservation.id,
+                cost,
+                status,
+                measured,
+                self._clock(),
+                tokens.cache_write_tokens,
+                tokens.reasoning_tokens,
+            )
+            if self._journal is not None:
+                self._journal.append(settle_line(line))
+            self._book(tallies, reservation.role, reservation.model, line)
         return cost
 
-    def _book(self, reservation: Reservation, cost: Bill, status: str, *, measured: bool) -> None:
-        self._tally.settle(reservation.id, cost)
-        key = (reservation.role, reservation.model)
-        self._by_model[key] = self._by_model.get(key, Bill()) + cost
-        self._unmeasured += not measured
-        self._lost += status == LOST
+    def _book(self, tallies: tuple[Tally, ...], role: str, model: str, line: Settled) -> None:
+        for tally in tallies:
+            tally.settle(line.id, line.cost)
+        self._hour.settle(line.at or 0.0, line.cost.usd)
+        self._by_model[role, model] = self._by_model.get((role, model), Bill()) + line.cost
+        self._unmeasured += not line.measured
+        self._lost += line.status == LOST
 
-    def _left(self, tally: Tally) -> Caps:
+    def _note(self, line: Noted) -> None:
         with self._lock:
+            if self._journal is not None:
+                self._journal.append(note_line(line))
+            self._count(line)
+
+    def _count(self, line: Noted) -> None:
+        self._events.setdefault(line.model, Counter()).update(line.events)
+
+    def _left(self, account: Account) -> Caps:
+        with self._lock:
+            tokens = room((t.caps.tokens, t.tokens) for t in account.tallies)
+            calls = room((t.caps.calls, t.calls) for t in account.tallies)
             return Caps(
-                usd=_room((t.caps.usd, t.usd) for t in (tally, self._tally)),
-                tokens=_whole(_room((t.caps.tokens, t.tokens) for t in (tally, self._tally))),
-                calls=_whole(_room((t.caps.calls, t.calls) for t in (tally, self._tally))),
+                usd=room((t.caps.usd, t.usd) for t in account.tallies),
+                tokens=None if tokens is None else int(tokens),
+                calls=None if calls is None else int(calls),
+                usd_per_call=account.usd_per_call,
             )
 
-    def _write(self, line: Json, *, durable: bool) -> None:
-        if self._file is None:
-            return
-        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
-        if durable:
-            os.fsync(self._file.fileno())
-
-    def _recover(self, path: Path, file: BinaryIO) -> None:
+    def _recover(self, path: Path, journal: Journal) -> None:
         """Read what an earlier process wrote; close what it left open at its worst case, in the file as well."""
-        file.seek(0)
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        # A torn last line says nothing that counts: a torn reservation was never sent, a torn settlement stays open.
-        file.truncate(whole)
-        left_open: dict[int, Reservation] = {}
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
-            try:
-                self._replay(json.loads(line), left_open)
-            except (ValueError, KeyError, TypeError) as error:
-                file.close()
-                raise ModelError(
-                    f"line {number} of {path} is not a line of a ledger ({error!r}): restore the file or move it away",
-                    kind="refused",
-                ) from None
-        for reservation in left_open.values():
-            self._settle(Tally(Caps(), "rollout"), reservation, None, 0.0, LOST)
-
-    def _replay(self, line: Json, left_open: dict[int, Reservation]) -> None:
-        id = int(line["id"])
-        if line["event"] == "reserve":
-            worst = Worst(int(line["input_tokens"]), int(line["output_tokens"]), float(line["usd"]))
-            left_open[id] = Reservation(id, line["scope"], line["role"], line["model"], worst)
-            self._next = max(self._next, id + 1)
-        elif line["event"] == "settle":
-            cost = Bill(
-                1, int(line["input_tokens"]), int(line["cached_tokens"]), int(line["output_tokens"]), float(line["usd"])
-            )
-            self._book(left_open.pop(id), cost, line["status"], measured=bool(line["measured"]))
-        else:
-            raise ValueError(f"unknown event {line['event']!r}")
-
-
-def _open_locked(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+b")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        text = f"another process is using {path}: a run has one ledger and one process"
-        raise ModelError(text, kind="refused") from None
-    return file
-
-
-def _reserve_line(reservation: Reservation) -> Json:
-    worst = reservation.worst
-    return {
-        "event": "reserve",
-        "id": reservation.id,
-        "scope": reservation.scope,
-        "role": reservation.role,
-        "model": reservation.model,
-        "input_tokens": worst.input_tokens,
-        "output_tokens": worst.output_tokens,
-        "usd": worst.usd,
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }
-
-
-def _settle_line(id: int, cost: Bill, status: str, *, measured: bool) -> Json:
-    return {
-        "event": "settle",
-        "id": id,
-        "input_tokens": cost.input_tokens,
-        "cached_tokens": cost.cached_tokens,
-        "output_tokens": cost.output_tokens,
-        "usd": cost.usd,
-        "status": status,
-        "measured": measured,
-    }
-
-
-def _room(pairs: Iterable[tuple[float | None, float]]) -> float | None:
-    """The smallest rest of (cap, used) pairs; None if none of them is capped."""
-    rests = [max(0.0, cap - used) for cap, used in pairs if cap is not None]
-    return min(rests) if rests else None
-
-
-def _whole(number: float | None) -> int | None:
-    return None if number is None else int(number)
+        left_open: dict[int, Reserved] = {}
+        for number, line in enumerate(parse(journal.content(), path), start=1):
+            match line:
+                case Noted():
+                    self._count(line)
+                case Reserved() if line.id not in left_open:
+                    left_open[line.id] = line
+                    self._next = max(self._next, line.id + 1)
+                case Settled() if line.id in left_open:
+                    reserved = left_open.pop(line.id)
+                    line = line if line.at is not None else replace(line, at=reserved.at)
+                    self._book(self._shared(reserved.move), reserved.role, reserved.model, line)
+                case _:
+                    raise foreign(path, number, KeyError(line.id))
+        for reserved in left_open.values():
+            tallies = self._shared(reserved.move)
+            for tally in tallies:
+                tally.open[reserved.id] = reserved.worst
+            reservation = Reservation(reserved.id, reserved.scope, reserved.role, reserved.model, reserved.worst)
+            self._settle(tallies, reservation, None, 0.0, LOST)

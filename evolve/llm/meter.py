@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from archive import Bill, Call
 from evolve.llm.base import Completion, Json, Model, ModelError, Role, Scope, Usage
-from evolve.llm.cassette import Cassette
+from evolve.llm.carried import Carried, bare, is_blamed, visible
+from evolve.llm.cassette import Cassette, Take
 from evolve.llm.dialect import Prepared, Reading, again, prepare, read
-from evolve.llm.ledger import Account, BudgetSpent, Reservation, Whose, Worst
+from evolve.llm.ledger import FEWEST_OUTPUT_TOKENS, Account, BudgetSpent, Reservation, Whose, Worst, fitting
+from evolve.llm.machine_time import MachineTime
 from evolve.llm.redact import redact
 from evolve.llm.retry import Retry
-from evolve.llm.traffic import Traffic
+from evolve.llm.traffic import CONTENT_STATUSES, Traffic
 from evolve.llm.transcript import Writer
+from evolve.llm.tripwire import Tripwire
 from evolve.llm.wire import BYTES_PER_TOKEN, RequestError, clean, estimate
 
-HOUSE_STATUSES = frozenset({401, 402, 403, 404})
-"""Answers to a bad key, an empty purse, a missing permission, an unknown model: never the agent's fault."""
+CUT_OFF = "cut_off"
+"""Status of a try whose answer was lost on the way, and which was made again: charged in full."""
 
 
 @dataclass(slots=True)
@@ -35,16 +38,26 @@ class _Attempt:
     role: str
     model: Model
     request: Json
-    reservation: Reservation
+    reservation: Reservation | None
+    """None once a try that was lost is paid and nothing is set aside for the next one."""
     began: float
     retried: list[str] = field(default_factory=list)
     tried: float | None = None
     """When the try under way began; None while waiting for the next one."""
+    without: bool = False
+    """Whether what the model thought is left out: the service refused it."""
     held: float = 0.0
     """Seconds that tries were held back for the service's sake."""
+    owed: bool = False
+    """Whether the last try was sent and its answer lost: the service may have charged it."""
+    machine_seconds: float = 0.0
+    """Its share of the time of a machine that is paid by the hour."""
+    booked: list[Call] = field(default_factory=list)
+    """What was charged for it so far: tries whose answers were lost, and in the end the call itself."""
 
     @property
     def tokens(self) -> int:
+        assert self.reservation is not None
         worst = self.reservation.worst
         return worst.input_tokens + worst.output_tokens
 
@@ -58,6 +71,8 @@ class Shared:
     given_up: asyncio.Event
     """Once set, ends all retries and waits: what fails then has failed."""
     cassette: Cassette | None = None
+    machines: MachineTime = field(default_factory=MachineTime)
+    tripwire: Tripwire | None = None
 
 
 class Meter:
@@ -80,6 +95,7 @@ class Meter:
         self._transcript = transcript
         self._shared = shared
         self._bytes_per_token = BYTES_PER_TOKEN
+        self._carried = Carried()
 
     async def call(self, body: Mapping[str, Any]) -> Json:
         """The completion's body for a chat-completions request whose `model` is a role.
@@ -107,14 +123,29 @@ class Meter:
         prepared = prepare(asked, model.protocol) if model.mend else Prepared(asked)
         limit = min(asked["max_tokens"], model.parameters.get("max_tokens", asked["max_tokens"]))
         request = {**prepared.request, **model.parameters, "model": model.name, "max_tokens": limit}
+        request = self._carried.restored(request, model.label)
         completion = await self._once(role, model, request, prepared.events)
+        self._carried.keep(request, model.label, completion.body["choices"][0]["message"])
         if not model.mend:
-            return completion.body
+            return visible(completion.body)
         reading = read(completion.body, asked, model.protocol)
         if reading.broken is not None:
             reading = await self._mended(role, model, request, asked, reading)
         self._count(model, reading.events)
-        return reading.body
+        return visible(reading.body)
+
+    def check(self, content: bytes) -> None:
+        """Look for keys in what a box has sent, before anything is done with it.
+
+        Raises: `ModelError` where one is found, in this box or, earlier, in another one of the run.
+        """
+        tripwire = self._shared.tripwire
+        if tripwire is None:
+            return
+        tripwire.check(content, f"a request of {self.scope.key} to its model")
+        if tripwire.breach is not None:
+            self.fault = tripwire.breach
+            raise ModelError(tripwire.breach, kind="unavailable")
 
     def close(self) -> None:
         self._transcript.close()
@@ -133,9 +164,48 @@ class Meter:
     async def _once(self, role: str, model: Model, request: Json, events: Sequence[str] = ()) -> Completion:
         """One call, from its reservation to its settlement. Raises: `BudgetSpent`, `ModelError`."""
         self._count(model, events)
-        reservation = await self._reserve(role, model, request)
+        request = self._within_call(model, request)
+        cassette = self._shared.cassette
+        if cassette is not None and self.spent_out is None:
+            try:
+                take = cassette.play(self.scope, model.label, request)
+            except ModelError as error:
+                self._note_fault(error, model)
+                raise
+            if take is not None:
+                return self._replayed(role, model, request, take)
+        try:
+            reservation = await self._reserve(role, model, request)
+        except (BudgetSpent, ModelError) as error:
+            self._keep(model, request, error, ())
+            raise
         attempt = _Attempt(role, model, request, reservation, time.monotonic())
         return await self._send(attempt)
+
+    def _replayed(self, role: str, model: Model, request: Json, take: Take) -> Completion:
+        """End a call as it ended when it was recorded, and book what it cost then.
+
+        Raises: `BudgetSpent`, `ModelError`, as it did then.
+        """
+        for then in take.calls:
+            usage = Usage(then.input_tokens, then.cached_tokens, output_tokens=then.output_tokens)
+            call = replace(then, role=role, status="replayed" if then.status == "ok" else then.status)
+            self.account.book(role, model.label, usage, then.usd, status=call.status)
+            self.calls.append(call)
+        ending, sent = take.ending, {**request, "messages": list(take.messages)}
+        last = self.calls[-1] if take.calls else Call(role, model.label, 0, 0, 0, 0.0, 0.0, 0, "budget")
+        if isinstance(ending, Completion):
+            self.steps += 1
+            usage = ending.usage
+            self._learn(estimate(request, self._bytes_per_token), usage if usage != Usage() else None)
+            self._transcript.write(sent, ending.body, last, at=_now())
+            return ending
+        self._transcript.write(sent, None, last, at=_now(), error=redact(str(ending)))
+        if isinstance(ending, BudgetSpent):
+            self.spent_out = ending.whose
+        else:
+            self._note_fault(ending, model)
+        raise ending
 
     def _count(self, model: Model, events: Sequence[str]) -> None:
         """Write down what was done to a request or an answer of a model."""
@@ -150,9 +220,29 @@ class Meter:
         text = f"there is no model {role!r}; ask for a role: {roles}"
         raise RequestError(404, text, code="model_not_found", param="model")
 
+    def _within_call(self, model: Model, request: Json) -> Json:
+        """The request, generating no more than the cap on a call pays for.
+
+        Raises: `ModelError` of kind context_length where the prompt leaves too little: the agent may shorten it.
+        """
+        cap = self.account.usd_per_call
+        if cap is None:
+            return request
+        prompt, wanted = estimate(request, self._bytes_per_token), request["max_tokens"]
+        most = fitting(model.price, prompt, wanted, cap - self._machine_usd(model))
+        if most < min(FEWEST_OUTPUT_TOKENS, wanted):
+            text = f"a call may cost ${cap:g}, which such a long prompt leaves too little of: shorten the messages"
+            raise ModelError(text, kind="context_length", status=400)
+        return {**request, "max_tokens": most}
+
+    def _machine_usd(self, model: Model) -> float:
+        """What a machine paid by the hour could cost while a call with all its tries is on it alone."""
+        return (model.price.hour or 0.0) * self._shared.retry.deadline / 3600
+
     async def _reserve(self, role: str, model: Model, request: Json) -> Reservation:
         """Raises: `BudgetSpent`; where only this hour's money is spent, waits for the hour to pass."""
-        worst = Worst.of(model.price, estimate(request, self._bytes_per_token), request["max_tokens"])
+        tokens = Worst.of(model.price, estimate(request, self._bytes_per_token), request["max_tokens"])
+        worst = replace(tokens, usd=tokens.usd + self._machine_usd(model))
         while True:
             try:
                 if self.spent_out is not None:
@@ -186,6 +276,8 @@ class Meter:
         provider = attempt.model.provider
 
         async def once() -> Completion:
+            if attempt.owed:
+                await self._pay_lost(attempt)
             return await self._try(attempt, task)
 
         def on_retry(error: ModelError, pause: float) -> None:
@@ -194,76 +286,118 @@ class Meter:
             attempt.retried.append(redact(f"{error} (tried again after {pause:.1f} s)"))
 
         try:
-            completion = self._played(attempt)
-            replayed = completion is not None
-            if completion is None:
-                completion = await self._shared.retry.call(once, on_retry, self._shared.given_up)
+            completion = await self._shared.retry.call(once, on_retry, self._shared.given_up)
         except asyncio.CancelledError:
-            # In a pause nothing is at the provider and nothing is owed; a try under way may be charged in full.
-            usage = Usage() if task in self.pausing else None
-            if task in self.pausing and attempt.retried:
-                self.fault = self.fault or f"{attempt.model.label}: {attempt.retried[-1]}"
+            # A try that was under way may be charged in full; in a pause nothing is at the provider.
+            usage = None if attempt.owed else Usage()
+            why = attempt.retried[-1] if attempt.retried else self._shared.traffic.hopeless(provider.name)
+            if task in self.pausing and why is not None:
+                self.fault = self.fault or redact(f"{attempt.model.label}: {why}")
             self._close(attempt, None, usage, status="cancelled", error="the rollout ended before the answer came")
+            raise
+        except BudgetSpent as error:  # after a lost try there was nothing left for another
+            self._keep(attempt.model, attempt.request, error, attempt.booked)
             raise
         except ModelError as error:
             self._note_fault(error, attempt.model)
-            self._close(attempt, None, Usage(), status=error.kind, error=redact(str(error)))
-            self._keep(attempt, error)
+            self._close(attempt, None, None if attempt.owed else Usage(), status=error.kind, error=redact(str(error)))
+            self._keep(attempt.model, attempt.request, error, attempt.booked)
             raise
         except Exception as error:  # the boundary to providers, which others write: their bugs are not the agent's
             failure = ModelError(redact(f"the provider {provider.name!r} failed: {error!r}"), kind="unavailable")
             self._note_fault(failure, attempt.model)
-            self._close(attempt, None, Usage(), status=failure.kind, error=str(failure))
+            usage = None if attempt.owed else Usage()
+            self._close(attempt, None, usage, status=failure.kind, error=str(failure))
+            self._keep(attempt.model, attempt.request, failure, attempt.booked)
             raise failure from error
         finally:
             self.pausing.discard(task)
         self.steps += 1
         usage = completion.usage if completion.usage != Usage() else None
+        assert attempt.reservation is not None
         self._learn(attempt.reservation.worst.input_tokens, usage)
-        self._close(attempt, completion, usage, status="replayed" if replayed else "ok", error=None)
-        if not replayed:
-            self._keep(attempt, completion)
+        self._close(attempt, completion, usage, status="ok", error=None)
+        self._keep(attempt.model, attempt.request, completion, attempt.booked)
         return completion
 
     async def _try(self, attempt: _Attempt, task: asyncio.Task[Any]) -> Completion:
         """One request to the provider, when its traffic allows it."""
         provider, traffic = attempt.model.provider, self._shared.traffic
         self.pausing.add(task)  # until it may be sent
-        attempt.held += await traffic.enter(provider.name, attempt.tokens)
+        asked = time.monotonic()
+        try:
+            passed = await traffic.enter(provider.name, attempt.tokens, self.scope.key)
+        except (ModelError, asyncio.CancelledError):
+            attempt.held += time.monotonic() - asked
+            raise
+        attempt.held += passed.waited
         self.pausing.discard(task)
         attempt.tried = time.monotonic()
+        entered = self._shared.machines.enter(provider.name)
+        request = bare(attempt.request) if attempt.without else dict(attempt.request)
         try:
-            completion = await provider.complete(dict(attempt.request), self.scope)
+            completion = await provider.complete(request, self.scope)
         except ModelError as error:
-            traffic.failed(provider.name, attempt.model.label, error, attempt.tokens)
+            if is_blamed(error, request):
+                traffic.left(passed)
+                attempt.without = True
+                text = f"{error} (asked again without what the model thought before)"
+                raise ModelError(text, kind="unavailable", status=error.status) from error
+            attempt.owed = error.lost
+            traffic.failed(passed, attempt.model.label, error)
             raise
         except BaseException:
-            traffic.left(provider.name, attempt.tokens)
+            attempt.owed = True
+            traffic.left(passed)
             raise
+        finally:
+            attempt.machine_seconds += self._shared.machines.leave(provider.name, entered)
         seconds = time.monotonic() - attempt.tried
-        traffic.answered(provider.name, attempt.model.label, seconds, attempt.tokens, completion.usage)
+        traffic.answered(passed, attempt.model.label, seconds, completion.usage)
         return completion
 
-    def _played(self, attempt: _Attempt) -> Completion | None:
-        """The call's recorded answer, if it is to be had from a cassette. Raises: its recorded error."""
-        if self._shared.cassette is None:
-            return None
-        ending = self._shared.cassette.play(self.scope, attempt.model.label, attempt.request)
-        if isinstance(ending, ModelError):
-            raise ending
-        return ending
+    async def _pay_lost(self, attempt: _Attempt) -> None:
+        """Charge a try whose answer was lost in full, as a call of its own, and set the next one's cost aside.
 
-    def _keep(self, attempt: _Attempt, ending: Completion | ModelError) -> None:
+        Raises: `BudgetSpent`.
+        """
+        assert attempt.reservation is not None
+        began = attempt.tried or attempt.began
+        cost, reservation = self._charged(attempt, attempt.reservation, None, CUT_OFF), attempt.reservation
+        attempt.reservation = None
+        why = attempt.retried[-1] if attempt.retried else None
+        call = _call(attempt.role, attempt.model.label, cost, time.monotonic() - began, 0, CUT_OFF)
+        self.calls.append(call)
+        attempt.booked.append(call)
+        self._transcript.write(attempt.request, None, call, at=_now(), error=why)
+        attempt.reservation = await self._reserve(reservation.role, attempt.model, attempt.request)
+        attempt.owed = False
+
+    def _charged(self, attempt: _Attempt, reservation: Reservation, usage: Usage | None, status: str) -> Bill:
+        """Settle a call; `usage` None charges the worst case."""
+        price = attempt.model.price
+        if usage is None and price.hour is not None and not (price.input or price.output):
+            usage = Usage()  # its tokens are not known, but only its time costs, and that is
+        usd = price.of(usage) if usage is not None else 0.0
+        if price.hour is not None:
+            usd += attempt.machine_seconds * price.hour / 3600
+        attempt.machine_seconds = 0.0
+        return self.account.settle(reservation, usage, usd, status=status)
+
+    def _keep(
+        self, model: Model, request: Json, ending: Completion | ModelError | BudgetSpent, calls: Sequence[Call]
+    ) -> None:
         if self._shared.cassette is not None:
-            self._shared.cassette.keep(self.scope, attempt.model.label, attempt.request, ending)
+            self._shared.cassette.keep(self.scope, model.label, request, ending, calls)
 
     def _close(
         self, attempt: _Attempt, completion: Completion | None, usage: Usage | None, *, status: str, error: str | None
     ) -> None:
         """Settle and write down; `usage` None charges the worst case."""
+        if attempt.reservation is None:
+            return  # all that was sent is paid
         label = attempt.model.label
-        usd = attempt.model.price.of(usage) if usage is not None else 0.0
-        cost = self.account.settle(attempt.reservation, usage, usd, status=status)
+        cost = self._charged(attempt, attempt.reservation, usage, status)
         ended = time.monotonic()
         if attempt.retried or attempt.held:
             self.waited += (attempt.tried or ended) - attempt.began
@@ -271,6 +405,7 @@ class Meter:
             self.waited += self._shared.traffic.stalled(attempt.model.provider.name, label, ended - attempt.tried)
         call = _call(attempt.role, label, cost, ended - attempt.began, len(attempt.retried), status)
         self.calls.append(call)
+        attempt.booked.append(call)
         body = completion.body if completion is not None else None
         self._transcript.write(attempt.request, body, call, at=_now(), error=error, retried=attempt.retried)
 
@@ -293,7 +428,7 @@ def is_house_fault(error: ModelError, model: Model) -> bool:
         return True
     if error.kind == "context_length":
         return False
-    if error.status is None or error.status in HOUSE_STATUSES:
+    if error.status not in CONTENT_STATUSES:
         return True
     return any(name in str(error) for name in model.parameters)
 

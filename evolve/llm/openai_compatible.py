@@ -1,28 +1,36 @@
-"""Any service that speaks OpenAI's chat completions: OpenAI, OpenRouter, vLLM, SGLang, llama.cpp and many more.
+"""Any service that speaks OpenAI's chat completions: OpenRouter, Azure, vLLM, SGLang, llama.cpp, Ollama and many more.
 
-A request is passed on as it is; there is no translation that could be wrong. aiohttp's client is used instead of an SDK
-because it adds a fraction of a millisecond where the SDKs' HTTP pool adds several under load.
+A request is passed on as it is; there is no translation that could be wrong. What differs between the services is in
+their answers, and is made even there: arguments as objects, content in parts, calls without ids, odd finish reasons,
+token counts in many places.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Literal
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
-
-from evolve.llm.base import Completion, Json, ModelError, Scope, Usage
-from evolve.llm.faults import error_of
-from evolve.llm.redact import redact
-
-ANSWER_LIMIT = 32 * 1024 * 1024
-"""Bytes of an answer after which it is not one."""
-CONNECT_SECONDS = 10.0
+from evolve.llm.base import Completion, Json, Scope, Usage
+from evolve.llm.http_client import HttpClient, error_status, error_text
 
 TokenField = Literal["max_tokens", "max_completion_tokens"]
+
+FINISH_REASONS = {
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "MAX_TOKENS": "length",
+    "model_length": "length",
+    "safety": "content_filter",
+    "SAFETY": "content_filter",
+    "refusal": "content_filter",
+}
+"""Other services' words for OpenAI's. What is not known at all is `tool_calls` where there are calls, else `stop`."""
+KNOWN_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})
+BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
+"""The service stopped half-way through: no answer (OpenRouter, vLLM and SGLang, DeepSeek)."""
 
 
 class OpenAICompatible:
@@ -37,108 +45,101 @@ class OpenAICompatible:
         key_env: str | None = None,
         token_field: TokenField = "max_tokens",
         seconds: float = 600.0,
+        socket: str | None = None,
+        tell_rollout: bool = False,
+        cache_key: bool = False,
     ) -> None:
         """
         Args:
             url: base URL, such as `https://api.openai.com/v1`.
-            key: sent as bearer token, and shown nowhere.
+            key: sent as bearer token (at Azure as `api-key`), and shown nowhere.
             key_env: name of the environment variable that the key came from, for messages.
             token_field: OpenAI's own models want `max_completion_tokens`; most other services know only `max_tokens`.
             seconds: how long one answer may take.
+            socket: Unix socket to connect to, in place of the URL's host.
+            tell_rollout: send `X-Session-ID`, by which routers in front of replicas keep a rollout at one of them.
+            cache_key: send `prompt_cache_key`, by which OpenAI keeps a rollout at one of its prompt caches.
         """
         self.name = name
-        self._url = url.rstrip("/") + "/chat/completions"
-        self._secrets = (key,) if key else ()
-        self._key_env = key_env
-        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._client = HttpClient(
+            name, url, "chat/completions", key=key, key_env=key_env, seconds=seconds, socket=socket
+        )
         self._token_field = token_field
-        self._timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
-        self._client: aiohttp.ClientSession | None = None
+        self._tell_rollout = tell_rollout
+        self._cache_key = cache_key
 
     async def complete(self, request: Json, scope: Scope) -> Completion:
         """See `Provider.complete`. Raises: `ModelError`."""
         body = {name: value for name, value in request.items() if name != "max_tokens"}
         body[self._token_field] = request["max_tokens"]
-        if self._client is None:  # made here because it belongs to the loop that calls
-            connector = aiohttp.TCPConnector(limit=0)
-            self._client = aiohttp.ClientSession(
-                connector=connector, headers=self._headers, timeout=self._timeout, proxy=_proxy(self._url)
-            )
-        try:
-            async with self._client.post(
-                self._url,
-                data=json.dumps(body).encode(),
-                headers={"content-type": "application/json"},
-                allow_redirects=False,
-            ) as response:
-                content = await _read(response)
-        except aiohttp.InvalidURL as error:
-            raise ModelError(f"{self.name}: {self._url} is not a URL", kind="refused") from error
-        except TimeoutError as error:
-            raise self._unavailable(f"no answer within {self._timeout.total:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._unavailable(redact(f"{type(error).__name__}: {error}", self._secrets)) from error
-        if len(content) > ANSWER_LIMIT:
-            raise self._unavailable(f"the answer is larger than {ANSWER_LIMIT} bytes")
-        text = redact(content.decode("utf-8", "replace"), self._secrets)
-        return self._completion(response.status, text, response.headers)
+        body["messages"] = [_sent(message) if "carried" in message else message for message in request["messages"]]
+        if self._cache_key:
+            body.setdefault("prompt_cache_key", cache_key_of(scope))
+        headers = {"x-session-id": scope.key} if self._tell_rollout else None
+        answer = await self._client.post(body, headers)
+        completion = self._checked(answer, f"{scope.key}:{len(request['messages'])}")
+        return Completion(completion, usage_of(completion.get("usage")))
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        await self._client.close()
 
-    def _completion(self, status: int, text: str, headers: Mapping[str, str]) -> Completion:
+    def _checked(self, body: Json, seed: str) -> Json:
+        """The body as a completion with one choice. Raises: `ModelError` if it has not the shape of one."""
+        choice = body["choices"][0] if body["choices"] else None
+        if not isinstance(choice, dict):
+            raise self._client.lost("the answer is not a chat completion: it has no choice")
+        if choice.get("error"):
+            raise self._client.error(error_status(choice["error"]), error_text(choice) or "a choice with an error")
+        reason = choice.get("finish_reason")
+        if reason in BROKEN_OFF:
+            raise self._client.lost(f"the answer broke off with finish_reason {reason!r}")
         try:
-            body = json.loads(text)
-        except (ValueError, RecursionError):
-            body = None
-        if not 200 <= status < 300:
-            raise error_of(self.name, status, _error_text(body) or text, headers, self._key_env)
-        if isinstance(body, dict) and body.get("error") and not body.get("choices"):
-            # OpenRouter answers 200 when a service behind it fails, and tells the status in the body.
-            code = body["error"].get("code") if isinstance(body["error"], dict) else None
-            status = code if isinstance(code, int) else 502
-            raise error_of(self.name, status, _error_text(body) or text, headers, self._key_env)
-        answer = _checked(body)
-        if answer is None:
-            raise self._unavailable(f"the answer is not a chat completion: {text[:200]!r}")
-        return Completion(answer, usage_of(answer.get("usage")))
-
-    def _unavailable(self, text: str) -> ModelError:
-        return ModelError(f"{self.name} is not available: {text}", kind="unavailable")
+            message = _message(choice.get("message"), seed)
+        except _NoMessageError as error:
+            raise self._client.lost(f"the answer is not a chat completion: {error}") from None
+        return {**body, "choices": [{**choice, "message": message, "finish_reason": _reason(reason, message)}]}
 
 
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address (http_proxy, https_proxy, no_proxy).
-
-    aiohttp's own `trust_env` would also send credentials that it finds in ~/.netrc.
-    """
-    parts = urlsplit(url)
-    if not parts.hostname or proxy_bypass(parts.hostname):
-        return None
-    return getproxies().get(parts.scheme)
+class _NoMessageError(ValueError):
+    """Says what of a message has not the shape it must have."""
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The answer's bytes; reading ends beyond the limit."""
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > ANSWER_LIMIT:
-            break
-    return bytes(content)
+def cache_key_of(scope: Scope) -> str:
+    """One key a rollout, and nothing of the rollout in it."""
+    return "clade-" + sha256(f"{scope.key}\0{scope.seed}".encode()).hexdigest()[:16]
 
 
 def usage_of(usage: object) -> Usage:
-    """Token counts of an answer; all zero if it tells none."""
+    """Token counts of an answer, in the shapes that services write them; all zero if it tells none.
+
+    Cached: OpenAI's details (OpenRouter, vLLM, SGLang, llama.cpp too), DeepSeek's `prompt_cache_hit_tokens`, Moonshot's
+    `cached_tokens`, and Anthropic's words, which LiteLLM passes on. What the total has beyond the parts is output: xAI
+    and Gemini do not count reasoning among the completion's tokens, but charge for it.
+    """
     if not isinstance(usage, dict):
         return Usage()
-    details = usage.get("prompt_tokens_details")
-    cached = _count(details, "cached_tokens") if isinstance(details, dict) else 0
-    written = _count(details, "cache_write_tokens") if isinstance(details, dict) else 0
+    prompt, answer = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
     sent = _count(usage, "prompt_tokens")
-    return Usage(sent, min(cached, sent), min(written, sent - min(cached, sent)), _count(usage, "completion_tokens"))
+    cached = (
+        _count(prompt, "cached_tokens")
+        or _count(usage, "prompt_cache_hit_tokens")
+        or _count(usage, "cached_tokens")
+        or _count(usage, "cache_read_input_tokens")
+    )
+    written = (
+        _count(prompt, "cache_write_tokens")
+        or _count(prompt, "cache_creation_tokens")
+        or _count(usage, "cache_creation_input_tokens")
+    )
+    cached = min(cached, sent)
+    output = max(_count(usage, "completion_tokens"), _count(usage, "total_tokens") - sent if sent else 0)
+    reasoning = _count(answer, "reasoning_tokens") or _count(usage, "reasoning_tokens")
+    return Usage(sent, cached, min(written, sent - cached), output, min(reasoning, output))
+
+
+def _details(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    details = usage.get(name)
+    return details if isinstance(details, dict) else {}
 
 
 def _count(counts: Mapping[str, Any], name: str) -> int:
@@ -146,37 +147,71 @@ def _count(counts: Mapping[str, Any], name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _checked(body: object) -> Json | None:
-    """The body if it has the shape of a completion: a first choice with a message, and well-formed tool calls."""
-    if not isinstance(body, dict) or not isinstance(body.get("choices"), list) or not body["choices"]:
-        return None
-    choice = body["choices"][0]
-    message = choice.get("message") if isinstance(choice, dict) else None
+def _message(message: object, seed: str) -> Json:
+    """The assistant's message in OpenAI's shape. Raises: `_NoMessageError`."""
     if not isinstance(message, dict):
-        return None
-    content = message.get("content")
-    if content is not None and not isinstance(content, str):
-        return None
-    for call in message.get("tool_calls") or []:
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            return None
-        if not isinstance(function.get("arguments"), str):
-            # Some services answer with an object where the format has JSON text.
-            function["arguments"] = json.dumps(function.get("arguments") or {})
-    return {**body, "choices": [{**choice, "message": {"role": "assistant", **message}}]}
+        raise _NoMessageError("its choice has no message")
+    mended: Json = {**message, "role": "assistant", "content": _text(message.get("content"))}
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise _NoMessageError("its tool calls are no list")
+    if not calls:
+        mended.pop("tool_calls", None)
+        return mended
+    seen: set[str] = set()
+    mended["tool_calls"] = [_call(call, index, seed, seen) for index, call in enumerate(calls)]
+    extras = {
+        mended["tool_calls"][index]["id"]: call["extra_content"]
+        for index, call in enumerate(calls)
+        if call.get("extra_content")
+    }
+    if extras:
+        # Gemini signs its calls, and refuses a history in which a call has lost its signature.
+        mended["carried"] = {"kind": "calls", "extra_content": extras}
+    return mended
 
 
-def _error_text(body: object) -> str | None:
-    """What an error body says, in the shapes that services use."""
-    if not isinstance(body, dict):
-        return None
-    error = body.get("error", body)
-    if isinstance(error, str):
-        return error
-    if isinstance(error, dict):
-        said = [error.get(name) for name in ("message", "detail", "code", "type", "param")]
-        metadata = error.get("metadata")
-        raw = metadata.get("raw") if isinstance(metadata, dict) else None
-        return " ".join(str(each) for each in (*said, raw) if each) or None
-    return None
+def _text(content: object) -> str | None:
+    """A message's text. Some services answer in parts (Mistral's reasoning models); their thinking is no answer."""
+    if content is None or isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise _NoMessageError("its content is no text")
+    parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") != "thinking"]
+    return "".join(part for part in parts if isinstance(part, str)) or None
+
+
+def _call(call: object, index: int, seed: str, seen: set[str]) -> Json:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(call, dict) or not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise _NoMessageError("a tool call has no function with a name")
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):  # Ollama's own format, and some proxies: an object where JSON text belongs
+        arguments = json.dumps(arguments or {})
+    id = str(call.get("id") or "")
+    if not id or id in seen:
+        # Without an id of its own no result can be told from another's. Nine characters: Mistral wants it so.
+        id = sha256(f"{seed}:{index}".encode()).hexdigest()[:9]
+    seen.add(id)
+    return {"id": id, "type": "function", "function": {"name": function["name"], "arguments": arguments}}
+
+
+def _reason(reason: object, message: Json) -> str:
+    """Why the answer ended, in OpenAI's words; with calls in it, `stop` means that they are to be run."""
+    named = FINISH_REASONS.get(reason, reason) if isinstance(reason, str) else None
+    if named not in KNOWN_REASONS:
+        named = "stop"
+    return "tool_calls" if named == "stop" and message.get("tool_calls") else str(named)
+
+
+def _sent(message: Json) -> Json:
+    """A message of the history with what the service wants back in its place, and nothing of ours."""
+    carried = message["carried"]
+    plain = {name: value for name, value in message.items() if name != "carried"}
+    extras = carried.get("extra_content") if carried.get("kind") == "calls" else None
+    if extras and plain.get("tool_calls"):
+        plain["tool_calls"] = [
+            {**call, "extra_content": extras[call["id"]]} if call["id"] in extras else call
+            for call in plain["tool_calls"]
+        ]
+    return plain

@@ -8,8 +8,9 @@ the box when it is made anew.
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import secrets
+import time
 from asyncio import AbstractServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from archive import Call
 from evolve.llm.base import Json, ModelError
+from evolve.llm.jsontext import dumps
 from evolve.llm.ledger import BudgetSpent, Whose
 from evolve.llm.meter import Meter
 from evolve.llm.redact import redact
@@ -42,14 +44,22 @@ class Session:
         """Folder with the one socket, to be bound into the box."""
         self._meter = meter
         self._drain_seconds = drain_seconds
-        self._calls: set[asyncio.Task[Json]] = set()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._idle = asyncio.Event()
+        """Set whenever a call ends."""
         self._closing = False
+        self._ends: float | None = None
+        """When the agent's time is up, by the monotonic clock; None where it has no such time."""
         self._web: _Server | None = None
         self._listener: AbstractServer | None = None
 
     @property
     def socket(self) -> Path:
         return self.directory / SOCKET
+
+    def begins(self, seconds: float) -> None:
+        """The agent starts now and has so much time: what `GET /budget` tells it."""
+        self._ends = time.monotonic() + seconds
 
     @property
     def bill(self) -> tuple[Call, ...]:
@@ -105,11 +115,11 @@ class Session:
             self._listener.close()
         for task in self._calls & self._meter.pausing:
             task.cancel()
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=self._drain_seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended(), self._drain_seconds)
         for task in self._calls:
             task.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
+        await self._ended()
         if self._web is not None:
             await self._web.shutdown(timeout=1.0)
         if self._listener is not None:
@@ -133,11 +143,15 @@ class Session:
 
     def _budget(self) -> Json:
         left = self._meter.account.left()
-        return {"left": {"usd": left.usd, "tokens": left.tokens, "calls": left.calls}, "steps": self.steps}
+        seconds = None if self._ends is None else max(0.0, round(self._ends - time.monotonic(), 1))
+        rest = {"usd": left.usd, "tokens": left.tokens, "calls": left.calls, "seconds": seconds}
+        return {"left": rest, "steps": self.steps}
 
     async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            body = parse(await _read(request))
+            content = await _read(request)
+            self._meter.check(content)
+            body = parse(content)
             completion = await self._call(body)
         except RequestError as error:
             return _json(error.status, error.body)
@@ -153,23 +167,31 @@ class Session:
         return web.Response(body=stream_of(answer, include_usage=include_usage), content_type="text/event-stream")
 
     async def _call(self, body: Json) -> Json:
-        """The call as a task of its own: it goes on, and is paid, when the client hangs up."""
+        """The call, in the task of its request: aiohttp lets that go on, to be paid, when the client hangs up."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._refuse_when_over()
+        self._calls.add(task)
+        try:
+            return await self._meter.call(body)
+        except asyncio.CancelledError:
+            if self._closing:
+                task.uncancel()
+                self._refuse_when_over()
+            raise
+        finally:
+            self._calls.discard(task)
+            self._idle.set()
+
+    def _refuse_when_over(self) -> None:
         if self._closing:
             raise ModelError("the rollout is over", kind="unavailable")
-        task = asyncio.create_task(self._meter.call(body))
-        self._calls.add(task)
-        task.add_done_callback(self._ended)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise ModelError("the rollout is over", kind="unavailable") from None
-            raise
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._calls.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not complain about a client that hung up
+    async def _ended(self) -> None:
+        """Wait until no call is under way; what its client does with the answer is not waited for."""
+        while self._calls:
+            self._idle.clear()
+            await self._idle.wait()
 
 
 class _Server(web.Server):
@@ -204,4 +226,4 @@ def _model_error(error: ModelError) -> web.Response:
 def _json(status: int, body: Json) -> web.Response:
     # The header tells client libraries that trying again is pointless: that has been done already.
     headers = {"x-should-retry": "false"} if status >= 400 else None
-    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json", headers=headers)
+    return web.Response(body=dumps(body), status=status, content_type="application/json", headers=headers)

@@ -8,14 +8,14 @@ hundred times. An agent's own log is only its word; this is the evidence.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from archive import Call
 from evolve.llm.base import Json, ModelError
+from evolve.llm.jsontext import dumps, loads
 from evolve.llm.redact import redact
 
 NAME = "transcript.jsonl"
@@ -51,7 +51,7 @@ class Writer:
 
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / NAME
-        self._file: TextIO | None = None
+        self._file: BinaryIO | None = None
         self._messages: Sequence[Json] = ()
         self._parameters: Json = {}
         self._number = 0
@@ -99,8 +99,8 @@ class Writer:
         assert self._path is not None
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
-        self._size += self._file.write(redact(json.dumps(line, ensure_ascii=False, separators=(",", ":"))) + "\n")
+            self._file = self._path.open("ab")
+        self._size += self._file.write(redact(dumps(line).decode()).encode() + b"\n")
         self._file.flush()
 
 
@@ -123,7 +123,7 @@ def parse_transcript(lines: Sequence[str], where: str = "transcript") -> list[Ev
     parameters: Json = {}
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            event = json.loads(line)
+            event = loads(line)
             messages = (*messages[: event["kept"]], *event["messages"])
             parameters = event.get("parameters", parameters)
             events.append(_event(event, messages, parameters))
@@ -189,10 +189,11 @@ def _shared(before: Sequence[Json], now: Sequence[Json]) -> int:
 
 def _account(event: Event) -> str:
     call = event.call
+    status = "ok" if call.status == "replayed" else call.status  # a diagnosis reads this, and must in a replay as well
     retries = f", {call.retries} retries" if call.retries else ""
     return (
         f"{call.role} on {call.model}, {call.input_tokens} + {call.output_tokens} tokens, ${call.usd:.4f}, "
-        f"{call.seconds:.1f} s{retries}, {call.status}"
+        f"{call.seconds:.1f} s{retries}, {status}"
     )
 
 

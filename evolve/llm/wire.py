@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from evolve.llm.base import Json
+from evolve.llm.jsontext import dumps, loads
 
 BODY_LIMIT = 16 * 1024 * 1024
 DEPTH_LIMIT = 64
@@ -33,9 +34,11 @@ _HANDLED = frozenset(
 )
 """Fields the gateway understands itself."""
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
-_MESSAGE = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content"})
-_ECHOED = frozenset({"refusal", "annotations", "audio", "function_call"})
+_MESSAGE = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
+_ECHOED = frozenset({"annotations", "audio", "function_call"})
 """Fields of an answer that client libraries send back, empty, as part of the history."""
+_DROPPED = frozenset({"refusal", "reasoning", "reasoning_content"})
+"""Words about a turn that stay behind: what a model has really thought is put back by the gateway (`carried`)."""
 
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -57,7 +60,7 @@ class RequestError(ValueError):
 def parse(raw: bytes) -> Json:
     """The request's JSON object. Raises: `RequestError` for anything else, and for what nests too deep."""
     try:
-        body = json.loads(raw, parse_constant=_no_constant)
+        body = loads(raw)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise RequestError(400, f"the body is not valid JSON: {reason}", code="invalid_json") from None
@@ -100,12 +103,12 @@ def estimate(request: Mapping[str, Any], bytes_per_token: float = BYTES_PER_TOKE
             pictures = [part for part in content if part["type"] == "image_url"]
             images += len(pictures)
             rest = {**message, "content": [part for part in content if part["type"] != "image_url"]}
-            size += len(json.dumps(rest, ensure_ascii=False).encode(errors="replace"))
+            size += len(dumps(rest))
         else:
-            size += len(json.dumps(message, ensure_ascii=False).encode(errors="replace"))
+            size += len(dumps(message))
     for name in ("tools", "response_format"):
         if name in request:
-            size += len(json.dumps(request[name], ensure_ascii=False).encode(errors="replace"))
+            size += len(dumps(request[name]))
     return int(size / bytes_per_token) + 1 + images * IMAGE_TOKENS
 
 
@@ -157,10 +160,6 @@ def _invalid(text: str, param: str) -> RequestError:
     return RequestError(400, text, code="invalid_value", param=param)
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
 def _depth(value: object) -> int:
     deepest, stack = 0, [(value, 1)]
     while stack:
@@ -192,7 +191,7 @@ def _message(message: object, where: str) -> Json:
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
         raise _invalid(f"{where} must be an object whose role is one of {', '.join(sorted(_ROLES))}", where)
     for name, value in message.items():
-        if name not in _MESSAGE and not (name in _ECHOED and not value):
+        if name not in _MESSAGE and name not in _DROPPED and not (name in _ECHOED and not value):
             raise RequestError(400, f"{where} has an unsupported field {name!r}", code="unknown_field", param=where)
     kept = {name: value for name, value in message.items() if name in _MESSAGE}
     content = kept.get("content")

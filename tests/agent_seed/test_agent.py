@@ -79,9 +79,7 @@ def test_calls_without_ids_get_some(desk: Desk) -> None:
     [
         ({"content": ""}, "was empty"),
         ({"content": None}, "was empty"),
-        ({"content": '<tool_call>{"name": "bash"}</tool_call>'}, "text of a tool call"),
-        ({"content": "<function=bash><parameter=command>ls"}, "text of a tool call"),
-        ({"content": "[TOOL_CALLS][{}]"}, "text of a tool call"),
+        ({"content": "<function=bash><parameter=command>ls", "finish": "tool_calls"}, "meant as a tool call"),
         ({"content": "I was about to", "finish": "length"}, "cut at its length limit"),
     ],
 )
@@ -90,6 +88,12 @@ def test_useless_answers_are_asked_for_again(desk: Desk, useless: dict[str, Any]
     assert told in run.requests[1]["messages"][-1]["content"]
     assert run.result is not None
     assert run.result["status"] == "done"
+
+
+def test_words_about_tool_calls_may_be_the_last_ones(desk: Desk) -> None:
+    run = desk.run(desk.answer(content="I replaced `<tool_call>` by [TOOL_CALLS] in parser.py."))
+    assert run.result is not None
+    assert run.result["status"] == "done" and len(run.requests) == 1
 
 
 def test_asking_again_has_an_end(desk: Desk) -> None:

@@ -42,6 +42,9 @@ STARVED = replace(KILLED, waited=0.5)
 STARVED_AND_GONE = replace(RUN, waited=0.5, left=3.0)
 STARVED_IN_PASSING = replace(RUN, waited=0.5, left=300.0)
 UNANSWERED = replace(ERROR, left=3.0, steps=0, calls=(CALL,))
+IMPATIENT = replace(ERROR, waited=0.5, left=300.0, calls=(CALL,))
+IMPATIENT_FOR_NOTHING = replace(ERROR, waited=0.01, left=300.0, calls=(CALL,))
+STUMBLED = replace(ERROR, waited=0.5, left=300.0, calls=(CALL, replace(CALL, status="ok")))
 PROVIDER_DOWN = replace(RUN, fault="the provider is down", status="error")
 
 
@@ -73,6 +76,10 @@ PROVIDER_DOWN = replace(RUN, fault="the provider is down", status="error")
         (UNANSWERED, EMPTY, Outcome.VOID),
         (STARVED_IN_PASSING, WRONG, Outcome.UNRESOLVED),
         (KILLED, UNJUDGED, Outcome.VOID),
+        # who did not want to wait for a service that made it wait is not to blame; who failed later is
+        (IMPATIENT, EMPTY, Outcome.VOID),
+        (IMPATIENT_FOR_NOTHING, EMPTY, Outcome.AGENT_CRASHED),
+        (STUMBLED, EMPTY, Outcome.AGENT_CRASHED),
     ],
 )
 def test_conclusions(run, verdict, outcome):

@@ -6,15 +6,18 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
-from archive import Archive, Bill, Call, Outcome
+from archive import Archive, Bill, Call, Evaluation, Outcome
 from benchmarks import Benchmark, Task, Verdict
 from evolve.jobs import EvaluationJob, ExpansionJob, Record
-from evolve.loop import Evolution
+from evolve.llm import Outage
+from evolve.loop import ASKED, Evolution
 from evolve.settings import Settings
 from evolve.shape import shape
+from evolve.state import attempts, search
 from evolve.supply import Supply
 
 TASKS = tuple(f"t{number}" for number in range(30))
@@ -87,6 +90,9 @@ class Listener:
         pass
 
     def say(self, text):
+        pass
+
+    def paused(self, outages):
         pass
 
 
@@ -296,3 +302,111 @@ def test_the_chosen_agent_is_better_than_the_seed_on_average(tmp_path):
             best = session.settings.policy.best(session.view())
             gains.append(float(archive.files(best)["__main__.py"]) - 0.2)
     assert sum(gains) / len(gains) > 0.1
+
+
+class TestOutages:
+    """Nothing starts while a service is out, nothing that it spoilt leaves a trace, and its time is nobody's."""
+
+    OUT = Outage("mine", "mine answered 503", datetime(2026, 1, 1, tzinfo=UTC), 40.0)
+
+    def rows(self, archive):
+        history = archive.history()
+        moves = (*search(history), *attempts(history))
+        told = sorted((row.decision, row.agent if isinstance(row, Evaluation) else -1, row.outcome) for row in moves)
+        return told, [(row.parent, row.tree) for row in history.agents]
+
+    def test_no_move_starts_and_the_clock_stands_still(self, archive, monkeypatch):
+        class Clock:
+            now = 0.0
+
+            def monotonic(self):
+                return self.now
+
+            def sleep(self, seconds):
+                self.now += seconds
+
+        clock, told = Clock(), []
+        monkeypatch.setattr("evolve.loop.time", clock)
+        monkeypatch.setattr("evolve.outages.time", clock)
+        world = World()
+        with ThreadPoolExecutor(1) as executor:
+            session = evolution(archive, world, executor, workers=1, budget={"evaluations": 3})
+            session.listener.paused = told.append
+            session.supply = Supply(archive.spent, outages=lambda: (self.OUT,) if clock.now < 7200 else ())
+            clock.now = 0.0
+            session._clock = 0.0
+            ending = session.run()
+        assert ending.finished and clock.now >= 7200
+        assert told[0] == (self.OUT,) and told[-1] == () and told.count(()) == 1
+        assert session.hours < 0.01, "two hours of waiting are no working time"
+
+    def test_what_an_outage_spoilt_is_made_again_as_if_nothing_had_been(self, tmp_path):
+        class Fragile(World):
+            """The service goes out in the middle of its second, fifth and sixth move."""
+
+            out = False
+
+            def perform(self, job):
+                if len(self.jobs) in (2, 5, 6):
+                    self.out = True
+                    time.sleep(0.5)
+                    self.out = False
+                    return Record(Outcome.VOID, "model: mine answered 503", 0.0)
+                return super().perform(job)
+
+        def grown(name, world):
+            with Archive.create(tmp_path / name) as archive:
+                archive.add_seed({"__main__.py": b"0.2"}, "s")
+                with ThreadPoolExecutor(1) as executor:
+                    session = evolution(
+                        archive, world, executor, workers=1, seed=3, budget={"evaluations": 12, "voids_in_a_row": 1}
+                    )
+                    out = getattr(world, "out", None)
+                    if out is not None:
+                        session.supply = Supply(archive.spent, outages=lambda: (self.OUT,) if world.out else ())
+                    assert session.run().finished
+                history = archive.history()
+                voids = [row.reason for row in (*history.evaluations, *history.expansions) if row.outcome == "VOID"]
+                return self.rows(archive), voids
+
+        calm, none = grown("calm", World())
+        rough, voids = grown("rough", Fragile())
+        assert none == [] and voids == ["outage: mine answered 503"] * 3
+        assert rough == calm
+
+    def test_another_fault_during_an_outage_is_still_that_fault(self, archive):
+        class Broken(World):
+            def perform(self, job):
+                time.sleep(0.5)
+                return Record(Outcome.VOID, "sandbox: the engine died", 0.0)
+
+        polls = iter(range(10**9))
+        with ThreadPoolExecutor(1) as executor:
+            session = evolution(archive, Broken(), executor, workers=1, budget={"voids_in_a_row": 1})
+            session.supply = Supply(archive.spent, outages=lambda: (self.OUT,) if next(polls) in (1, 2) else ())
+            assert "the engine died" in session.run().reason
+        assert archive.history().evaluations[0].reason == "sandbox: the engine died"
+
+    def test_no_move_starts_beside_others_that_wait_for_a_service(self, archive):
+        world = World()
+        with ThreadPoolExecutor(4) as executor:
+            session = evolution(archive, world, executor, workers=4, budget={"evaluations": 8})
+            session.supply = Supply(archive.spent, crowded=lambda: True)
+            assert session.run().finished
+        assert world.most_at_once == 1, "the one that is allowed to wait alone"
+
+    def test_what_no_retry_can_mend_ends_the_run_with_its_cure(self, archive):
+        with ThreadPoolExecutor(1) as executor:
+            session = evolution(archive, World(), executor, workers=1)
+            session.supply = Supply(archive.spent, refusal=lambda: "mine:m: wrong key; check the key in MY_KEY")
+            ending = session.run()
+        assert not ending.finished and "check the key in MY_KEY. Mend that and run again" in ending.reason
+        assert archive.history().evaluations == ()
+
+    def test_who_stops_a_run_that_waits_does_not_wait(self, archive):
+        with ThreadPoolExecutor(1) as executor:
+            session = evolution(archive, World(), executor, workers=1)
+            session.supply = Supply(archive.spent, outages=lambda: (self.OUT,))
+            session.listener.paused = lambda outages: session.stop()
+            assert session.run() is ASKED
+        assert archive.history().evaluations == ()

@@ -72,6 +72,9 @@ class Log:
     def say(self, text):
         pass
 
+    def paused(self, outages):
+        pass
+
 
 class Counting(ThreadPoolExecutor):
     """Knows how many jobs it was given."""

@@ -82,6 +82,9 @@ class Log:
     def say(self, text):
         self.said.append(text)
 
+    def paused(self, outages):
+        pass
+
 
 def settings(**more):
     return Settings(

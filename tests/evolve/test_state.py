@@ -6,7 +6,16 @@ import pytest
 
 from archive import INTERRUPTED, Archive, Decision, Outcome
 from evolve.settings import Settings
-from evolve.state import next_attempt, next_decision, stop_reason, view_of
+from evolve.state import (
+    MAX_OUTAGES_OF_A_DECISION,
+    MAX_VOIDS_OF_A_PAIR,
+    OUTAGE,
+    left_out,
+    next_attempt,
+    next_decision,
+    stop_reason,
+    view_of,
+)
 
 TASKS = ("a", "b", "c")
 
@@ -169,3 +178,39 @@ class TestStop:
             archive.void_open()
         assert {row.reason for row in archive.history().evaluations} == {INTERRUPTED}
         assert stop(archive, budget={"voids_in_a_row": 2}) is None
+
+
+class TestOutages:
+    """What an outage of a model service cut off says nothing, unless it happens to one decision again and again."""
+
+    REASON = f"{OUTAGE}mine:m: mine answered 503"
+
+    def test_they_leave_no_trace(self, archive):
+        evaluate(archive, 0, "a", Outcome.RESOLVED)
+        before = seen(archive)
+        for _ in range(MAX_OUTAGES_OF_A_DECISION):
+            evaluate(archive, 1, "b", Outcome.VOID, reason=self.REASON)
+        row = archive.open_expansion(decision(2, "expand"), entry="task:a", seed=1)
+        archive.close_expansion(row.id, Outcome.VOID, reason=self.REASON)
+        assert seen(archive) == before
+        assert next_decision(archive.history()) == 1
+        assert left_out(archive.history()) == {}
+        assert stop(archive, budget={"voids_in_a_row": 1}) is None
+
+    def test_other_faults_of_the_house_count_as_before(self, archive):
+        for number in range(2):
+            evaluate(archive, number, "b", Outcome.VOID, reason=f"sandbox: {self.REASON}")
+        assert next_decision(archive.history()) == 2
+        assert "2 moves in a row" in stop(archive, budget={"voids_in_a_row": 2})
+
+    def test_a_move_that_brings_the_service_down_is_suspected_in_the_end(self, archive):
+        for _ in range(MAX_OUTAGES_OF_A_DECISION + 1):
+            evaluate(archive, 0, "b", Outcome.VOID, reason=self.REASON)
+        assert next_decision(archive.history()) == 1
+        for number in range(1, MAX_VOIDS_OF_A_PAIR):
+            assert "b" in seen(archive).open_tasks[0]
+            for _ in range(MAX_OUTAGES_OF_A_DECISION + 1):
+                evaluate(archive, number, "b", Outcome.VOID, reason=self.REASON)
+        assert seen(archive).open_tasks == {0: ("a", "c")}, (
+            "it is left alone, like any pair that is void again and again"
+        )

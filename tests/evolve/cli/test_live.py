@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +15,8 @@ from rich.console import Console
 
 from archive import Archive, Bill, Evaluation, Expansion, History, Outcome
 from evolve.cli.farewell import farewell
-from evolve.cli.live import Live, Pace, PlainLog, standing, watch
+from evolve.cli.live import Live, PlainLog, standing, watch
+from evolve.llm import Outage
 from evolve.policies import View
 from evolve.settings import Settings
 from evolve.state import view_of
@@ -132,6 +132,24 @@ def test_between_two_tries_the_view_says_why_nothing_moves(glass: type[Glass], v
     assert "waiting" not in "\n".join(seen.lines())
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 12)])
+def test_while_a_service_is_out_the_view_says_so(glass: type[Glass], view: View, width: int, height: int) -> None:
+    seen = glass(Settings(), 0.0, width, height)
+    seen.live.tick(view)
+    for id in range(1, 65):
+        seen.live.opened(evaluation(id))
+    outage = Outage("mine", HOSTILE, datetime.now(UTC), 40.0)
+    seen.live.paused((outage,))
+    lines = seen.lines()
+    assert any(line.startswith("paused: mine takes no calls since ") for line in lines)
+    assert len(lines) <= height and max(map(len, lines)) <= width
+    assert not any(STEERING.search(line) for line in lines)
+    seen.live.paused(())
+    assert "paused" not in "\n".join(seen.lines())
+    paper = CSI.sub("", seen.paper.getvalue())
+    assert "goes on: mine takes calls again" in paper and "\u202e" not in paper, "and both lines stay"
+
+
 def test_nothing_that_was_written_elsewhere_steers_the_terminal(glass: type[Glass], view: View) -> None:
     seen = glass(Settings(), 0.0)
     seen.live.tick(view)
@@ -157,24 +175,6 @@ def test_the_terminal_is_given_back(glass: type[Glass], view: View) -> None:
     paper = seen.paper.getvalue()
     assert paper.rindex("\x1b[?25h") > paper.rindex("\x1b[?25l"), "the cursor is visible again"
     assert CSI.sub("", paper).strip("\r\n ").count("evaluations") <= 2, "the view is drawn, not scrolled"
-
-
-def test_time_left_is_by_the_tightest_budget(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, usd = [1000.0], [1.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    pace = Pace(Settings.model_validate({"budget": {"usd": 4.0}}), lambda: Bill(usd=usd[0]))
-    assert pace.rate(10) == "no pace yet"
-    pace.begin()
-    clock[0] += 60
-    for _ in range(6):
-        pace.close(evaluation(1, outcome=Outcome.RESOLVED))
-    pace.close(evaluation(2, outcome=Outcome.VOID))
-    assert pace.rate(60) == "6 a minute, about 10 min left"
-    usd[0] = 2.0
-    assert pace.rate(60) == "6 a minute, about 2 min left", "at a dollar a minute two dollars last two minutes"
-    clock[0] += 3540
-    assert pace.rate(60).startswith("6 an hour")
-    assert pace.money == "$2.00 of $4.00"
 
 
 def test_log_lines_are_one_line_an_event(view: View, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from evolve.llm import ModelError, Usage
 from evolve.llm.anthropic_messages import EMPTY, from_message, to_messages, usage_of
+from evolve.llm.carried import visible
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 
@@ -63,7 +65,7 @@ def test_tool_calls_and_their_results_merge_into_single_turns() -> None:
         {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "a.py"}]},
         {"type": "tool_result", "tool_use_id": "b"},
         {"type": "text", "text": "hurry"},
-        {"type": "text", "text": "please"},
+        {"type": "text", "text": "please", **MARK},
     ]
     assert turns[3]["content"] == [{"type": "text", "text": "yes"}, {"type": "text", "text": "done", **MARK}]
 
@@ -181,7 +183,8 @@ def test_turns_always_alternate_and_are_never_empty(messages: list[dict[str, Any
     assert all(turn["content"] for turn in turns)
     assert all(block["text"].strip() for block in blocks if block["type"] == "text")
     marks = [block for block in blocks if "cache_control" in block]
-    assert len(marks) == bool(turns) + ("system" in params) <= 4
+    assert bool(turns) + ("system" in params) <= len(marks) <= 4
+    assert not turns or "cache_control" in turns[-1]["content"][-1]
     json.dumps(params)
 
 
@@ -195,16 +198,105 @@ def message(*content: dict[str, Any], stop: str = "end_turn", **usage: Any) -> M
     )  # fmt: skip
 
 
+THOUGHT: dict[str, Any] = {"type": "thinking", "thinking": "secret thought", "signature": "sig"}
+HIDDEN_THOUGHT: dict[str, Any] = {"type": "redacted_thinking", "data": "opaque"}
+USE: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": "bash", "input": {"command": "ls"}}
+
+
 def test_an_answer_with_thinking_text_and_tools() -> None:
-    thinking = {"type": "thinking", "thinking": "secret thought", "signature": "sig"}
-    use = {"type": "tool_use", "id": "toolu_1", "name": "bash", "input": {"command": "ls"}}
     said = {"type": "text", "text": "I look"}
-    body = from_message(message(thinking, said, use, {**use, "id": "toolu_2"}, stop="tool_use"))
+    body = from_message(message(THOUGHT, said, USE, {**USE, "id": "toolu_2"}, stop="tool_use"))
     choice = body["choices"][0]
     assert choice["finish_reason"] == "tool_calls" and choice["message"]["content"] == "I look"
     calls = [(each["id"], json.loads(each["function"]["arguments"])) for each in choice["message"]["tool_calls"]]
     assert calls == [("toolu_1", {"command": "ls"}), ("toolu_2", {"command": "ls"})]
-    assert "secret thought" not in json.dumps(body)
+    assert "secret thought" not in json.dumps(visible(body)), "the agent does not see it"
+
+
+def test_a_turn_with_thinking_goes_back_block_by_block() -> None:
+    blocks = [HIDDEN_THOUGHT, THOUGHT, {"type": "text", "text": "I look"}, USE]
+    answer = from_message(message(*blocks[:3], {"type": "text", "text": " "}, USE))["choices"][0]["message"]
+    turns = translate(USER, answer, {"role": "tool", "tool_call_id": "toolu_1", "content": "a.py"})["messages"]
+    assert turns[1]["content"] == blocks, "in their order, without the empty text, which the format does not allow"
+
+
+def test_a_turn_cut_off_within_a_thought_is_not_sent_again() -> None:
+    answer = from_message(message(THOUGHT, stop="max_tokens"))["choices"][0]["message"]
+    assert answer == {"role": "assistant", "content": ""}
+
+
+BUDGET = {"type": "enabled", "budget_tokens": 2048}
+TOOLS = [{"type": "function", "function": {"name": "bash"}}]
+RESULT = {"role": "tool", "tool_call_id": "toolu_1", "content": "a.py"}
+WITH_THOUGHT = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [call("toolu_1")],
+    "carried": {"kind": "anthropic", "bound": True, "blocks": [THOUGHT, USE]},
+}
+WITHOUT = {"role": "assistant", "content": None, "tool_calls": [call("toolu_1")]}
+
+
+@pytest.mark.parametrize(
+    ("messages", "more", "sent"),
+    [
+        ([USER], {"max_tokens": 4096}, BUDGET),
+        ([USER], {"max_tokens": 2000}, {"type": "enabled", "budget_tokens": 1999}),
+        ([USER], {"max_tokens": 1024}, None),
+        ([USER], {"max_tokens": 4096, "tools": TOOLS, "tool_choice": "required"}, None),
+        ([USER], {"max_tokens": 4096, "tools": TOOLS, "tool_choice": "auto"}, BUDGET),
+        ([USER, WITH_THOUGHT, RESULT], {"max_tokens": 4096}, BUDGET),
+        ([USER, WITHOUT, RESULT], {"max_tokens": 4096}, None),
+        ([USER, WITHOUT, RESULT, USER], {"max_tokens": 4096}, None),
+    ],
+)
+def test_a_thinking_budget_gives_way_where_the_service_would_refuse_it(
+    messages: list[dict[str, Any]], more: dict[str, Any], sent: dict[str, Any] | None
+) -> None:
+    assert translate(*messages, thinking=BUDGET, **more).get("thinking") == sent
+
+
+def test_thinking_without_a_budget_is_sent_as_it_is() -> None:
+    adaptive = {"type": "adaptive", "display": "omitted"}
+    assert translate(USER, WITHOUT, RESULT, thinking=adaptive, max_tokens=10)["thinking"] == adaptive
+
+
+@pytest.mark.parametrize(("asked", "sent"), [("none", "low"), ("minimal", "low"), ("low", "low"), ("max", "max")])
+def test_efforts_are_said_in_the_services_words(asked: str, sent: str) -> None:
+    assert translate(USER, reasoning_effort=asked)["output_config"] == {"effort": sent}
+
+
+def rounds(count: int, calls: int) -> list[dict[str, Any]]:
+    """A conversation of so many turns by the model, each with so many calls, and all their results."""
+    messages: list[dict[str, Any]] = [SYSTEM, USER]
+    for number in range(count):
+        ids = [f"{number}-{each}" for each in range(calls)]
+        messages.append({"role": "assistant", "content": None, "tool_calls": [call(id) for id in ids]})
+        messages += [{"role": "tool", "tool_call_id": id, "content": "ok"} for id in ids]
+    return messages
+
+
+def prefixes(params: dict[str, Any], *, marked: bool) -> list[str]:
+    """A digest of everything up to each block of the messages, marks left out; `marked`: up to each marked block."""
+    seen = hashlib.sha256()
+    found = []
+    for turn in params["messages"]:
+        for block in turn["content"]:
+            plain = {name: value for name, value in block.items() if name != "cache_control"}
+            seen.update(json.dumps([turn["role"], plain]).encode())
+            if "cache_control" in block or not marked:
+                found.append(seen.hexdigest())
+    return found
+
+
+@given(st.integers(0, 4), st.integers(1, 30))
+def test_the_next_call_finds_what_the_one_before_has_cached(count: int, calls: int) -> None:
+    """The service compares at most 20 blocks before each mark with what it has cached."""
+    before, after = translate(*rounds(count, calls)), translate(*rounds(count + 1, calls))
+    every = prefixes(after, marked=False)
+    looked_at = {each for mark in prefixes(after, marked=True) for each in every[max(0, every.index(mark) - 20) :][:21]}
+    assert prefixes(before, marked=True)[-1] in looked_at
+    assert sum("cache_control" in block for turn in after["messages"] for block in turn["content"]) <= 3
 
 
 def test_an_empty_answer_is_an_empty_text() -> None:
@@ -228,5 +320,14 @@ def test_usage_counts_the_cache_as_part_of_the_prompt() -> None:
         "completion_tokens": 5,
         "total_tokens": 145,
         "prompt_tokens_details": {"cached_tokens": 100},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
     assert usage_of(message(cache_read_input_tokens=None)) == Usage(10, 0, 0, 5)
+
+
+def test_usage_tells_thinking_and_writes_of_every_lifetime() -> None:
+    by_life = {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 12}
+    told = message(cache_creation=by_life, output_tokens_details={"thinking_tokens": 4})
+    assert usage_of(told) == Usage(42, 0, 32, 5, 4)
+    both = message(cache_creation_input_tokens=32, cache_creation=by_life)
+    assert usage_of(both) == Usage(42, 0, 32, 5), "the parts are not counted twice"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +9,9 @@ from pydantic import ValidationError
 
 from evolve.llm import ModelError, Price, PriceSettings, ProviderSettings, open_models
 from evolve.llm.anthropic import Anthropic
-from evolve.llm.catalogue import price_list
 from evolve.llm.openai_compatible import OpenAICompatible
+from evolve.llm.openai_responses import OpenAIResponses
+from evolve.llm.replicas import Replicas
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +48,8 @@ def test_what_anthropic_does_not_take_is_refused_by_name(monkeypatch: pytest.Mon
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     with pytest.raises(ModelError, match=r"models\.parameters\.solve sets 'temperature', which anthropic:claude-haiku"):
         open_models({"solve": "anthropic:claude-haiku-4-5"}, parameters={"solve": {"temperature": 0.2}})
-    taken = {"reasoning_effort": "high", "thinking": {"type": "disabled"}}
-    assert (
-        open_models({"solve": "anthropic:claude-haiku-4-5"}, parameters={"solve": taken})["solve"].parameters == taken
-    )
+    taken = {"reasoning_effort": "high", "thinking": {"type": "adaptive"}}
+    assert open_models({"solve": "anthropic:claude-opus-5"}, parameters={"solve": taken})["solve"].parameters == taken
 
 
 @pytest.mark.parametrize(
@@ -68,6 +65,13 @@ def test_what_anthropic_does_not_take_is_refused_by_name(monkeypatch: pytest.Mon
         ("mine:m", {"mine": {"kind": "openai", "url": "http://x"}}, r"price of mine:m .*providers\.mine\.prices\.'m'"),
         ("mine:m", {"mine": {"kind": "anthropic", "prices": {"m": {"input": 1, "output": 1}}}}, "needs key_env"),
         ("offline", {"offline": {"kind": "local"}}, "offline has no settings"),
+        ("mine:m", {"mine": {"kind": "openai", "url": "x.com/v1"}}, "url 'x.com/v1': it must start with http"),
+        ("mine:m", {"mine": {"kind": "local", "url": "http://x", "urls": ["http://y"]}}, "both url and urls"),
+        (
+            "mine:m",
+            {"mine": {"kind": "anthropic", "url": "http://x", "token_field": "max_tokens"}},
+            "token_field, which is for services with chat completions",
+        ),
     ],
 )
 def test_what_is_missing_is_named(label: str, settings: dict[str, Any], said: str) -> None:
@@ -77,10 +81,68 @@ def test_what_is_missing_is_named(label: str, settings: dict[str, Any], said: st
     assert caught.value.kind == "refused"
 
 
+PRICED = {"m": {"input": 1, "output": 2}, "o3": {"input": 1, "output": 2}}
+KINDS: dict[str, dict[str, Any]] = {
+    "chat": {"kind": "openai", "url": "https://example.invalid/v1", "prices": PRICED},
+    "responses": {"kind": "openai-responses", "url": "https://example.invalid/v1", "prices": PRICED},
+    "claude": {"kind": "anthropic", "key_env": "MY_KEY", "prices": PRICED},
+}
+
+
+@pytest.mark.parametrize(
+    ("label", "parameters", "said"),
+    [
+        ("chat:m", {"stream": True}, "'stream', which the gateway sets itself"),
+        ("chat:m", {"messages": []}, "'messages', which the gateway sets itself"),
+        ("chat:m", {"max_tokens": 0}, "max_tokens to 0"),
+        ("chat:o3", {"temperature": 0.1}, "'temperature', which chat:o3 does not take$"),
+        ("responses:m", {"stop": "x"}, "'stop', which responses:m does not take; it takes: .*reasoning_effort"),
+        ("responses:o3", {"top_p": 1}, "'top_p', which responses:o3 does not take; it takes: "),
+        ("responses:m", {"top_k": 1}, "'top_k', which responses:m does not take"),
+        ("claude:m", {"thinking": True}, "thinking to True"),
+        ("claude:m", {"thinking": {"type": "enabled", "budget_tokens": 9000}}, "less than .* which is 8192"),
+        ("claude:m", {"thinking": {"type": "enabled", "budget_tokens": 100}}, "at least 1024"),
+        ("claude:m", {"thinking": {"type": "enabled"}}, "budget_tokens to None"),
+    ],
+)
+def test_settings_that_a_model_does_not_take_are_told_before_the_run(
+    label: str, parameters: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "k")
+    providers = {name: ProviderSettings.model_validate(fields) for name, fields in KINDS.items()}
+    with pytest.raises(ModelError, match=r"models\.parameters\.solve sets .*" + said) as caught:
+        open_models({"solve": label}, providers, parameters={"solve": parameters})
+    assert caught.value.kind == "refused"
+
+
+def test_what_each_format_and_model_refuses_is_left_out_of_agents_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "k")
+    providers = {name: ProviderSettings.model_validate(fields) for name, fields in KINDS.items()}
+
+    def refused(label: str, **models: Any) -> frozenset[str]:
+        name = label.partition(":")[0]
+        own = ProviderSettings.model_validate(KINDS[name] | ({"models": models} if models else {}))
+        return open_models({"solve": label}, {**providers, name: own})["solve"].unsupported
+
+    assert refused("chat:m") == frozenset()
+    assert {"temperature", "stop", "parallel_tool_calls"} <= refused("chat:o3")
+    assert refused("chat:o3", o3={"reasoning": False}) == frozenset(), "the settings know better than the name"
+    assert "temperature" in refused("chat:m", m={"reasoning": True})
+    assert {"stop", "seed"} <= refused("responses:m") and "temperature" not in refused("responses:m")
+    assert {"temperature", "top_p", "seed"} <= refused("claude:m")
+
+
+def test_openai_itself_is_asked_through_responses_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    assert isinstance(open_models({"solve": "openai:gpt-5-mini"})["solve"].provider, OpenAIResponses)
+    own = {"openai": ProviderSettings(kind="openai")}
+    assert isinstance(open_models({"solve": "openai:gpt-5-mini"}, own)["solve"].provider, OpenAICompatible)
+
+
 def test_a_machine_of_ones_own_is_free_and_needs_no_key() -> None:
     own = {"local": ProviderSettings(url="http://127.0.0.1:9999/v1")}
     model = open_models({"solve": "local:qwen/qwen3:30b"}, own)["solve"]
-    assert isinstance(model.provider, OpenAICompatible)
+    assert isinstance(model.provider, Replicas) and model.unsupported == frozenset()
     assert (model.name, model.price) == ("qwen/qwen3:30b", Price(0.0, 0.0))
     priced = {"local": ProviderSettings(prices={"m": PriceSettings(input=1.0, output=2.0)})}
     assert open_models({"solve": "local:m"}, priced)["solve"].price == Price(1.0, 2.0)
@@ -96,21 +158,3 @@ def test_unknown_and_impossible_settings_are_refused() -> None:
     for fields in ({"ulr": "x"}, {"prices": {"m": {"input": -1, "output": 0}}}, {"kind": "magic"}, {"seconds": 0}):
         with pytest.raises(ValidationError):
             ProviderSettings.model_validate(fields)
-
-
-def test_the_price_list_is_sane() -> None:
-    prices = [price for models in price_list().values() for price in models.values()]
-    assert len(prices) >= 10
-    for price in prices:
-        assert 0 < price.input < price.output < 1000
-        assert price.cached is None or price.cached < price.input
-        assert price.cache_write is None or math.isclose(price.cache_write, 1.25 * price.input)
-
-
-def test_the_price_list_says_where_and_when_it_was_read() -> None:
-    import tomllib
-
-    import evolve.llm
-
-    table = tomllib.loads((Path(evolve.llm.__file__).parent / "prices.toml").read_text())
-    assert all(entry["source"].startswith("https://") and entry["checked"].year >= 2026 for entry in table.values())

@@ -22,8 +22,29 @@ TOO_LONG = [
     (400, "prompt is too long: 210000 tokens > 200000 maximum"),
     (400, "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000"),
     (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),
+    (400, "This model's maximum context length is 4096 tokens. However, you requested 512 output tokens and your "
+          "prompt contains at least 3585 input tokens, for a total of at least 4097 tokens. (parameter=input_tokens)"),
+    (400, "Input length (5000) exceeds model's maximum context length (4096)."),
+    (400, "The decoder prompt (length 4096) plus the number of requested output tokens (at least 1) is longer than the "
+          "maximum model length of 4096."),
+    (400, "Requested token count exceeds the model's maximum context length of 40960 tokens. You requested a total of "
+          "61709 tokens: 53517 tokens from the input messages and 8192 tokens for the completion."),
+    (400, "Input length (61709 tokens) exceeds the maximum allowed length (40955 tokens). Use a shorter input."),
+    (400, "request (9000 tokens) exceeds the available context size (8192 tokens), try increasing it"),
+    (500, "Context size has been exceeded."),
+    (400, "prompt too long; exceeded max context length by 1234 tokens"),
+    (413, "request_too_large Request exceeds the maximum size"),
+    (429, "Request too large for m on tokens per min (TPM): Limit 30000, Requested 40000. The input or output tokens "
+          "must be reduced in order to run successfully."),
     (400, "Prompt contains 40000 tokens ... too large for model with 32768 maximum context length"),
-]
+    (400, "litellm.ContextWindowExceededError: litellm.BadRequestError: too much"),
+    (400, "The engine prompt length 5000 exceeds the max_model_len 4096. Please reduce prompt."),
+    (400, "This model's maximum prompt length is 131072 but the request contains 150000 tokens."),
+    (400, "Please reduce the length of the messages or completion."),
+    (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000"),
+    (400, "'max_tokens' is too large: 8192. This model's maximum context length is 8192 tokens and you have 500"),
+    (413, "Request too large for model `llama` on tokens per minute (TPM): Limit 6000, Requested 7000"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "text"), TOO_LONG)
@@ -45,11 +66,29 @@ def test_a_prompt_too_long_is_known_in_every_wording(status: int, text: str) -> 
         (429, "You exceeded your current quota insufficient_quota", "refused", 402),
         (400, "Your credit balance is too low to access the API", "refused", 402),
         (302, "<html>moved</html>", "refused", 302),
+        (402, "Insufficient Balance", "refused", 402),
+        (400, "Budget has been exceeded! Current cost: 14, Max budget: 10 budget_exceeded", "refused", 402),
+        (429, "ExceededBudget: User=default_user_id over budget", "refused", 402),
+        (429, "Too many tokens, please wait before trying again.", "unavailable", 429),
+        (400, "No connected db. no_db_connection", "refused", 401),
+        (400, "API key not valid. Please pass a valid API key.", "refused", 401),
+        (400, "/chat/completions: Invalid model name passed in model=nosuch.", "refused", 404),
+        (400, "qwen/nope is not a valid model ID", "refused", 404),
+        (403, "Your chosen model requires moderation and your input was flagged", "refused", 400),
+        (400, "max_tokens is too large: 99999. This model supports at most 16384 completion tokens", "refused", None),
+        (400, "max_tokens: 9000 > 8192, which is the maximum allowed number of output tokens for m", "refused", None),
+        (400, "`max_tokens` must be less than or equal to `8192`", "refused", None),
     ],
 )
-def test_other_errors(status: int, text: str, kind: str, shown: int) -> None:
+def test_other_errors(status: int, text: str, kind: str, shown: int | None) -> None:
     error = error_of("p", status, text, {})
     assert (error.kind, error.status) == (kind, shown)
+
+
+def test_what_helps_is_said() -> None:
+    assert "check the key in MY_KEY" in str(error_of("p", 400, "no_db_connection", {}, "MY_KEY"))
+    assert "key" not in str(error_of("p", 403, "your input was flagged", {}, "MY_KEY"))
+    assert "set max_output_tokens lower" in str(error_of("p", 400, "max_tokens is too large: 9", {}))
 
 
 def test_a_page_of_html_is_cut() -> None:

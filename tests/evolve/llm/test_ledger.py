@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -201,3 +202,211 @@ def test_a_foreign_line_is_refused_with_its_number(tmp_path: Path) -> None:
     path.write_text('{"event":"settle","id":7}\n')
     with pytest.raises(ModelError, match="line 1 of"):
         Ledger(path)
+
+
+# Moves, hours, calls
+
+
+def test_all_rollouts_of_a_move_share_its_cap_also_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path, move=Caps(usd=1.0)) as ledger:
+        first = ledger.account("expansion-3", move="expansion-3")
+        first.settle(first.reserve("diagnose", "a:b", Worst(10, 5, 0.5)), Usage(1, 0, 0, 1), 0.4, status="ok")
+        second = ledger.account("expansion-3-life", move="expansion-3")
+        second.reserve("improve", "a:b", Worst(10, 5, 0.5))
+        assert second.left().usd == pytest.approx(0.1)
+        ledger.account("evaluation-4").reserve("solve", "a:b", Worst(10, 5, 0.9))
+    with Ledger(path, move=Caps(usd=1.0)) as ledger:
+        with pytest.raises(BudgetSpent, match="the move's") as caught:
+            ledger.account("expansion-3-again", move="expansion-3").reserve("solve", "a:b", Worst(1, 1, 0.11))
+        assert caught.value.whose == "move"
+        assert ledger.spent().no_room is None, "another move has room"
+
+
+def test_the_hour_passes_and_is_found_again_in_the_file(tmp_path: Path) -> None:
+    path, now = tmp_path / "ledger.jsonl", [1_700_000_000.0]
+
+    def opened() -> Ledger:
+        return Ledger(path, Caps(usd_per_hour=1.0), clock=lambda: now[0])
+
+    with opened() as ledger:
+        account = ledger.account("evaluation-1")
+        account.settle(account.reserve("solve", "a:b", Worst(10, 5, 0.9)), Usage(1, 0, 0, 1), 0.75, status="ok")
+    now[0] += 600
+    with opened() as ledger:
+        account = ledger.account("evaluation-2")
+        with pytest.raises(BudgetSpent) as caught:
+            account.reserve("solve", "a:b", Worst(10, 5, 0.5))
+        assert (caught.value.whose, caught.value.seconds) == ("hour", 3000.0)
+        now[0] += caught.value.seconds
+        account.reserve("solve", "a:b", Worst(10, 5, 0.5))
+        assert ledger.spent().no_room is None
+
+
+def test_a_call_beyond_a_whole_hour_ends_the_run() -> None:
+    ledger = Ledger(None, Caps(usd_per_hour=1.0))
+    with pytest.raises(BudgetSpent, match="a whole hour") as caught:
+        ledger.account("evaluation-1").reserve("solve", "a:b", Worst(10, 5, 1.1))
+    assert caught.value.whose == "run"
+    assert "a whole hour" in str(ledger.spent().no_room)
+
+
+def test_a_call_beyond_the_cap_of_calls_is_the_agents_to_shorten() -> None:
+    ledger = Ledger(None, Caps(usd_per_call=0.5))
+    account = ledger.account("evaluation-1", Caps(usd_per_call=0.2))
+    assert account.usd_per_call == account.left().usd_per_call == 0.2
+    with pytest.raises(ModelError, match=r"\$0.2000 that one call may") as caught:
+        account.reserve("solve", "a:b", Worst(10, 5, 0.3))
+    assert caught.value.kind == "context_length" and ledger.spent().no_room is None
+
+
+# The file
+
+
+class Disk:
+    """Stands before `os.fdatasync`: counts it, holds it back, or lets it fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.syncs = 0
+        self.free = threading.Event()
+        self.free.set()
+        self.broken = False
+        monkeypatch.setattr(os, "fdatasync", self)
+
+    def __call__(self, file: int) -> None:
+        self.syncs += 1
+        assert self.free.wait(10)
+        if self.broken:
+            raise OSError("the disk is gone")
+        os.fsync(file)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def test_many_reservations_wait_for_the_disk_together(tmp_path: Path, disk: Disk) -> None:
+    path = tmp_path / "ledger.jsonl"
+
+    async def storm(ledger: Ledger) -> int:
+        disk.free.clear()
+        account = ledger.account("evaluation-1")
+        waiting = [asyncio.create_task(account.set_aside("solve", "a:b", Worst(1, 1, 0.01))) for _ in range(64)]
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in waiting), "nothing may be sent before it is on the disk"
+        assert len(path.read_text().splitlines()) == 64
+        disk.free.set()
+        made = await asyncio.gather(*waiting)
+        return len({each.id for each in made})
+
+    with Ledger(path) as ledger:
+        assert asyncio.run(storm(ledger)) == 64
+    assert disk.syncs <= 2, "the one that the first call asked for, and one for all who came meanwhile"
+
+
+def test_what_is_free_and_what_is_settled_waits_for_no_disk(tmp_path: Path, disk: Disk) -> None:
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        account = ledger.account("evaluation-1")
+        free = asyncio.run(account.set_aside("solve", "a:b", Worst(1, 1, 0.0)))
+        account.settle(free, Usage(1, 0, 0, 1), 0.0, status="ok")
+        assert disk.syncs == 0
+
+
+def test_who_is_cancelled_while_waiting_for_the_disk_has_nothing_set_aside(tmp_path: Path, disk: Disk) -> None:
+    async def cancelled(ledger: Ledger) -> None:
+        disk.free.clear()
+        account = ledger.account("evaluation-1")
+        first = asyncio.create_task(account.set_aside("solve", "a:b", Worst(1, 1, 0.01)))
+        second = asyncio.create_task(account.set_aside("solve", "a:b", Worst(1, 1, 0.02)))
+        await asyncio.sleep(0.05)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        disk.free.set()
+        await first
+        assert ledger.spent().reserved_usd == 0.01 and ledger.spent().settled.usd == 0.0
+
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        asyncio.run(cancelled(ledger))
+
+
+def test_a_disk_that_fails_stops_the_call_and_costs_nothing(tmp_path: Path, disk: Disk) -> None:
+    disk.broken = True
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        account = ledger.account("evaluation-1")
+        with pytest.raises(OSError, match="the disk is gone"):
+            account.reserve("solve", "a:b", Worst(1, 1, 0.01))
+        with pytest.raises(OSError, match="the disk is gone"):
+            asyncio.run(account.set_aside("solve", "a:b", Worst(1, 1, 0.01)))
+        assert ledger.spent().reserved_usd == 0.0 and ledger.spent().settled.usd == 0.0
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, write = tmp_path / "ledger.jsonl", os.write
+    with Ledger(path) as ledger:
+        account = ledger.account("evaluation-1")
+        open_call = account.reserve("solve", "a:b", Worst(10, 5, 0.5))
+        monkeypatch.setattr(os, "write", lambda file, raw: write(file, raw[:20]))
+        with pytest.raises(OSError, match="is it full"):
+            account.reserve("solve", "a:b", Worst(10, 5, 0.5))
+        with pytest.raises(OSError, match="is it full"):
+            account.settle(open_call, Usage(1, 0, 0, 1), 0.1, status="ok")
+        monkeypatch.undo()
+        assert ledger.spent().reserved_usd == 0.5, "still set aside: nobody could write down that it is over"
+        account.settle(open_call, Usage(1, 0, 0, 1), 0.1, status="ok")
+    with Ledger(path) as ledger:
+        assert ledger.spent().settled == Bill(1, 1, 0, 1, 0.1)
+
+
+def test_money_is_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        account = ledger.account("evaluation-1")
+        made = account.reserve("solve", "a:b", Worst(10, 5, 0.5))
+        account.settle(made, Usage(1, 0, 0, 1), 0.1, status="ok")
+        with pytest.raises(ModelError, match="settled already"):
+            account.settle(made, Usage(1, 0, 0, 1), 0.1, status="ok")
+    lines = path.read_text().splitlines()
+    for twice in lines:
+        path.write_text("\n".join([lines[0], *([lines[1]] if twice == lines[1] else []), twice]) + "\n")
+        with pytest.raises(ModelError, match=f"line {3 if twice == lines[1] else 2} of"):
+            Ledger(path)
+
+
+def test_a_closed_ledger_pays_for_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.close()
+    ledger.close()
+    with pytest.raises(ModelError, match="is closed"):
+        ledger.account("evaluation-1").reserve("solve", "a:b", Worst(1, 1, 0.1))
+
+
+OLD = """\
+{"event":"reserve","id":1,"scope":"expansion-3","role":"improve","model":"a:b","input_tokens":10,"output_tokens":5,"usd":0.5,"at":"2026-09-01T10:00:00.000+00:00"}
+{"event":"settle","id":1,"input_tokens":9,"cached_tokens":1,"output_tokens":4,"usd":0.25,"status":"ok","measured":true}
+{"event":"reserve","id":2,"scope":"expansion-3-life","role":"solve","model":"a:b","input_tokens":10,"output_tokens":5,"usd":0.5,"at":"2026-09-01T10:00:01.000+00:00"}
+"""
+
+
+def test_a_ledger_of_an_earlier_version_is_continued(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text(OLD)
+    with Ledger(path, Caps(usd_per_hour=0.6), move=Caps(usd=0.8)) as ledger:
+        assert ledger.spent().settled == Bill(2, 19, 1, 9, 0.75) and ledger.spent().lost_calls == 1
+        with pytest.raises(BudgetSpent, match="the move's"):
+            ledger.account("x", move="expansion-3").reserve("solve", "a:b", Worst(1, 1, 0.06))
+        ledger.account("y").reserve("solve", "a:b", Worst(1, 1, 0.1))
+        with pytest.raises(BudgetSpent) as caught:
+            ledger.account("y").reserve("solve", "a:b", Worst(1, 1, 0.1))
+        assert caught.value.whose == "hour", "what was lost may be charged at any moment up to now"
+
+
+def test_events_are_counted_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    for times in (1, 2):
+        with Ledger(path) as ledger:
+            ledger.account("evaluation-1").note("a:b", ["leaked_call", "leaked_call", "repair_retry"])
+            ledger.account("evaluation-2").note("a:c", [])
+            assert ledger.spent().events == {"a:b": {"leaked_call": 2 * times, "repair_retry": times}}
+            assert ledger.spent().settled == Bill()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sysconfig
+from pathlib import Path
 
 import pytest
 
-from evolve.llm.redact import HIDDEN, redact
+from evolve.llm.redact import HIDDEN, known_secrets, redact, redact_bytes, remember
+
+module = importlib.import_module("evolve.llm.redact")  # the package has a function of that name
 
 KEYS = [
     "sk-proj-abcDEF0123456789_-xyz",
@@ -35,3 +40,86 @@ def test_bearer_tokens_and_known_secrets_are_hidden() -> None:
 )
 def test_ordinary_words_stay(text: str) -> None:
     assert redact(text) == text
+
+
+R = "0123456789abcdefghijABCDEFGHIJ0123456789abcdefghijABCDEFGHIJ0123456789abcdefghijABCDEFGHIJ"
+PEM = "-----BEGIN RSA PRIVATE KEY-----\n{0}\n{0}\n-----END RSA PRIVATE KEY-----".format(R[:64])
+SHAPED = {
+    "google": "AIza" + R[:35],
+    "github": "ghp_" + R[:36],
+    "github app": "ghs_" + R[:36],
+    "github fine-grained": "github_pat_" + R[:22] + "_" + R[:59],
+    "gitlab": "glpat-" + R[:20],
+    "aws id": "AKIA" + "ABCDEFGH234567XY",
+    "hugging face": "hf_" + R[:34],
+    "slack": "xoxb-" + "1234567890-" + R[:24],
+    "xai": "xai-" + R[:60],
+    "groq": "gsk_" + R[:52],
+    "stripe": "sk_live_" + R[:24],
+    "jwt": "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0." + R[:43],
+}
+
+
+@pytest.mark.parametrize("key", SHAPED.values(), ids=SHAPED)
+@pytest.mark.parametrize("around", ["{}", "KEY={}\n", "\n{}\n", "'{}'", "+{}", "https://u:{}@host/"])
+def test_keys_of_other_services_are_hidden(key: str, around: str) -> None:
+    text = around.format(key)
+    assert key not in redact(text) and key not in redact(json.dumps(text))
+    assert redact(text) == around.format(HIDDEN), "and nothing around them"
+
+
+@pytest.mark.parametrize("written", [PEM, json.dumps(PEM), PEM.replace("\n", "\n+"), PEM.replace("\n", "\r\n")])
+def test_private_keys_are_hidden_however_they_are_written(written: str) -> None:
+    assert R[:40] not in redact(f"before {written} after")
+    assert redact(f"before {written} after").startswith("before ") and redact(f"before {written} after").endswith(
+        "after"
+    )
+    cut = written[: len(written) * 2 // 3]
+    assert R[:40] not in redact(cut), "also where the text ends before the key does"
+
+
+def test_an_aws_secret_is_told_by_its_name() -> None:
+    secret = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00"
+    for line in (
+        f"aws_secret_access_key = {secret}",
+        f'"SecretAccessKey": "{secret}"',
+        f"AWS_SECRET_ACCESS_KEY={secret}",
+    ):
+        assert secret not in redact(line)
+    assert redact(f"commit {secret.lower()}") == f"commit {secret.lower()}"
+
+
+def test_the_standard_library_stays_as_it_is() -> None:
+    """Ordinary code is no key: about 10 MB of it."""
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    sources = [path for path in folder.rglob("*.py") if "site-packages" not in path.parts and "test" not in path.parts]
+    assert len(sources) > 300
+    changed = [path.name for path in sources if redact(text := path.read_text("utf-8", "replace")) != text]
+    assert changed == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ssh-ed25519@openssh.com", "bearer authentication-handler",
+        "hf_model_name_or_path_of_the_tokenizer", "AKIA is a prefix", "xoxo, hugs", "eyJust.kidding",
+        "-----BEGIN PUBLIC KEY-----", "PRIVATE_KEY_HEADER = '-----BEGIN PRIVATE KEY-----'",
+        "risk-0123456789abcdef0123", "0123456789abcdef0123456789abcdef01234567",
+    ],
+)  # fmt: skip
+def test_what_only_resembles_a_key_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_what_was_read_as_a_key_is_hidden_whatever_it_looks_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_known", {})
+    remember("MY_KEY", "correct horse battery")
+    remember("PLACEHOLDER", "EMPTY")
+    assert redact("say correct horse battery, EMPTY") == f"say {HIDDEN}, EMPTY"
+    assert known_secrets() == {"correct horse battery": "MY_KEY"}
+
+
+def test_bytes_that_are_no_text_stay() -> None:
+    dirty = b"\xff\xfe" + KEYS[0].encode() + b"\x80"
+    assert redact_bytes(dirty) == b"\xff\xfe" + HIDDEN.encode() + b"\x80"
+    assert redact_bytes(clean := b"\xff\x00plain") is clean

@@ -112,7 +112,9 @@ def test_a_history_as_client_libraries_send_it_back_passes() -> None:
     echoed = {
         "role": "assistant",
         "content": None,
-        "refusal": None,
+        "refusal": "no",
+        "reasoning": "of its own making",
+        "reasoning_content": "of its own making",
         "annotations": [],
         "audio": None,
         "tool_calls": [call],

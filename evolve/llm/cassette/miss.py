@@ -1,0 +1,88 @@
+"""Why a call is not on a cassette, told so that the cause can be found: the call, and where it differs first."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from textwrap import shorten
+
+from evolve.llm.base import Json
+from evolve.llm.cassette.likeness import alike
+
+SHOWN = 6
+"""Lines of the difference that are shown."""
+WIDTH = 160
+"""Characters of a line that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A request as two of them are compared: its model, all but its messages, and these."""
+
+    model: str
+    rest: Json
+    likenesses: tuple[str, ...]
+    message: Callable[[int], Json]
+    """One of its messages, read when it is to be shown."""
+
+    def shared(self, other: Spoken) -> int:
+        """How many messages both begin with."""
+        pairs = enumerate(zip(self.likenesses, other.likenesses, strict=False))
+        shortest = min(len(self.likenesses), len(other.likenesses))
+        return next((index for index, (mine, theirs) in pairs if mine != theirs), shortest)
+
+
+def nearest(asked: Spoken, recorded: Sequence[Spoken]) -> Spoken | None:
+    """The recorded request that shares most with the one that is missed."""
+    return max(
+        recorded,
+        key=lambda each: (
+            asked.shared(each),
+            each.model == asked.model,
+            each.rest == asked.rest,
+            -len(each.likenesses),
+        ),
+        default=None,
+    )
+
+
+def difference(asked: Spoken, near: Spoken) -> str:
+    """In words, where the request departs from a recorded one."""
+    if asked.model != near.model:
+        return f"the nearest recorded call is to {near.model}"
+    number = asked.shared(near)
+    mine, theirs = len(asked.likenesses), len(near.likenesses)
+    if number < min(mine, theirs):
+        here = asked.message(number)
+        lines = _lines(near.message(number), here)
+        return f"message {number + 1} of {mine} ({here.get('role')}) differs from the recorded one:\n{lines}"
+    if mine != theirs:
+        return f"it has {mine} messages, the nearest recorded one {theirs}, of which the first {number} are the same"
+    fields = sorted(name for name in {*asked.rest, *near.rest} if asked.rest.get(name, ...) != near.rest.get(name, ...))
+    if fields:
+        name = fields[0]
+        was, now = near.rest.get(name, "nothing"), asked.rest.get(name, "nothing")
+        return f"its field {name!r} was {_short(was)} and is {_short(now)}"
+    return "the same call is recorded, but was made less often"
+
+
+def _lines(before: Json, now: Json) -> str:
+    """The first lines that differ, in the manner of a diff, as they are compared."""
+    was, is_now = (alike(_text(message)).splitlines() for message in (before, now))
+    changes = difflib.unified_diff(was, is_now, lineterm="", n=0)
+    found = [line for line in changes if not line.startswith(("---", "+++", "@@"))]
+    shown = [f"    {line[:WIDTH]}" for line in found[:SHOWN]]
+    more = len(found) - len(shown)
+    return "\n".join([*shown, *([f"    … {more} more lines"] if more > 0 else [])])
+
+
+def _text(message: Json) -> str:
+    content = message.get("content")
+    told = content if isinstance(content, str) else "" if content is None else str(content)
+    calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in message.get("tool_calls") or ()]
+    return "\n".join([f"{message.get('role')}:", told, *calls])
+
+
+def _short(value: object) -> str:
+    return shorten(str(value), 120, placeholder=" …")

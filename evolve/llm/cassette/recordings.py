@@ -1,0 +1,164 @@
+"""The calls on a cassette, ready to be found again.
+
+A call is found by whose it is and what it says. Whose: the move (the recorded one that the replayed move stands for),
+the part of it (a child's life check is another rollout than the rewriting), its seed and its split. What: the model,
+the messages by their likeness, and all other fields. A call that was made several times has several answers, which are
+given out in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from archive import Call
+from evolve.llm.base import Completion, Json, ModelError, Usage
+from evolve.llm.cassette.likeness import likeness
+from evolve.llm.cassette.miss import Spoken
+from evolve.llm.cassette.tape import Tape, text_of, value_of
+from evolve.llm.ledger import BudgetSpent
+
+_CALL = ("role", "model", "input_tokens", "cached_tokens", "output_tokens", "usd", "seconds", "retries", "status")
+_USAGE = ("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+
+Ending = Completion | ModelError | BudgetSpent
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Whose a call is."""
+
+    launch: int | None
+    """Number of the recorded move; None for what was asked outside of any."""
+    part: str
+    """Of the move: empty, or such as `-life`."""
+    seed: int
+    split: str | None
+    """None where splits are shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A recorded call."""
+
+    messages: tuple[Json, ...]
+    """As they were sent then."""
+    ending: Ending
+    calls: tuple[Call, ...]
+    """What was booked for it: tries whose answers were lost, and the call itself."""
+
+
+@dataclass(slots=True)
+class Recorded:
+    """A call's line of the index, its request by the names of its bodies."""
+
+    line: Json
+    messages: tuple[str, ...]
+    used: bool = False
+
+
+@dataclass(slots=True)
+class Recordings:
+    """All calls of a tape."""
+
+    tape: Tape
+    share_splits: bool
+    _all: list[Recorded] = field(default_factory=list)
+    _by_seed: dict[tuple[str, int], list[Recorded]] = field(default_factory=dict)
+    """By part and seed: few enough to be looked through."""
+    _likenesses: dict[str, str] = field(default_factory=dict)
+    _rests: dict[str, Json] = field(default_factory=dict)
+    _latest: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def learn(self, lines: Iterable[Json]) -> None:
+        for line in lines:
+            if line["event"] == "call":
+                self.add(line)
+
+    def add(self, line: Json, *, used: bool = False) -> None:
+        """Take a line in; `used` if its answer is not to be given out, because it was given just now."""
+        rollout = _rollout(line)
+        messages = (*self._latest.get(rollout, ())[: line["kept"]], *line["new"])
+        self._latest[rollout] = messages
+        recorded = Recorded(line, messages, used)
+        self._all.append(recorded)
+        self._by_seed.setdefault((line["part"], line["seed"]), []).append(recorded)
+
+    def kept(self, line: Json, names: Sequence[str]) -> int:
+        """How many messages this call's request shares with the one before of the same rollout."""
+        before = self._latest.get(_rollout(line), ())
+        pairs = enumerate(zip(before, names, strict=False))
+        return next((index for index, (old, new) in pairs if old != new), min(len(before), len(names)))
+
+    def find(self, speaker: Speaker, asked: Spoken, *, anywhere: bool) -> Recorded | None:
+        """The first recording of the call that was not given out yet; `anywhere`: also of another move than its own."""
+        found = [each for each in self._by_seed.get((speaker.part, speaker.seed), ()) if self._is(each, speaker, asked)]
+        own = [each for each in found if each.line["launch"] == speaker.launch]
+        return next(iter([*own, *found] if anywhere else own), None)
+
+    def of(self, speaker: Speaker) -> list[Spoken]:
+        """What the same rollout said when it was recorded; if nothing, what was said anywhere in this split."""
+        in_split = [each for each in self._all if speaker.split in (None, each.line["split"])]
+        same = [each for each in in_split if (each.line["part"], each.line["seed"]) == (speaker.part, speaker.seed)]
+        own = [each for each in same if each.line["launch"] == speaker.launch]
+        return [self._spoken(each) for each in own or same or in_split]
+
+    def take(self, recorded: Recorded) -> Take:
+        """Raises: `ModelError` if the tape is damaged."""
+        line = recorded.line
+        calls = tuple(Call(**dict(zip(_CALL, call, strict=True))) for call in line["calls"])
+        return Take(tuple(self._read(name) for name in recorded.messages), self._ending(line), calls)
+
+    def _ending(self, line: Json) -> Ending:
+        if "answer" in line:
+            usage = Usage(**dict(zip(_USAGE, line["usage"], strict=True)))
+            return Completion(self._read(line["answer"]), usage, line.get("endpoint", ""))
+        error = line["error"]
+        if "whose" in error:
+            return BudgetSpent(error["text"], error["whose"])
+        return ModelError(error["text"], kind=error["kind"], status=error["status"])
+
+    def _is(self, recorded: Recorded, speaker: Speaker, asked: Spoken) -> bool:
+        if recorded.used or speaker.split not in (None, recorded.line["split"]):
+            return False
+        if len(recorded.messages) != len(asked.likenesses) or recorded.line["model"] != asked.model:
+            return False
+        spoken = self._spoken(recorded)
+        return (spoken.likenesses, spoken.rest) == (asked.likenesses, asked.rest)
+
+    def _spoken(self, recorded: Recorded) -> Spoken:
+        line, names = recorded.line, recorded.messages
+        if line["rest"] not in self._rests:
+            self._rests[line["rest"]] = self._read(line["rest"])
+        alike = tuple(self._likeness(name) for name in names)
+        return Spoken(line["model"], self._rests[line["rest"]], alike, lambda index: self._read(names[index]))
+
+    def _likeness(self, name: str) -> str:
+        if name not in self._likenesses:
+            text = self.tape.get(name)
+            self._likenesses[name] = likeness(value_of(text), text)
+        return self._likenesses[name]
+
+    def _read(self, name: str) -> Json:
+        return value_of(self.tape.get(name))
+
+
+def _rollout(line: Json) -> tuple[object, ...]:
+    """Whose requests grow out of one another."""
+    return line["launch"], line["part"], line["seed"], line["split"]
+
+
+def ending_fields(tape: Tape, ending: Ending) -> Json:
+    """How a call ended, as its line says it; the answer's body goes onto the tape."""
+    if isinstance(ending, Completion):
+        usage = [getattr(ending.usage, name) for name in _USAGE]
+        where = {"endpoint": ending.endpoint} if ending.endpoint else {}
+        return {"answer": tape.put(text_of(ending.body)), "usage": usage, **where}
+    if isinstance(ending, BudgetSpent):
+        return {"error": {"text": str(ending), "whose": ending.whose}}
+    return {"error": {"text": str(ending), "kind": ending.kind, "status": ending.status}}
+
+
+def call_fields(calls: Sequence[Call]) -> list[list[Any]]:
+    return [[getattr(call, name) for name in _CALL] for call in calls]
