@@ -17,7 +17,7 @@ from evolve.evaluate import evaluate
 from evolve.expand import expand
 from evolve.house import House
 from evolve.jobs import EvaluationJob, Job, Record, cleaned
-from evolve.llm import Cassette, Gateway, Ledger, Traffic, Tripwire, Usage, limits_of, open_models
+from evolve.llm import Cassette, Gateway, Ledger, Throttle, Traffic, Tripwire, Usage, limits_of, open_models
 from evolve.packed import unpacked
 from evolve.scratch import clear_scratch, open_scratch
 from evolve.settings import Settings
@@ -57,6 +57,7 @@ class Workshop:
         self.gateway = Gateway(
             models, self.ledger, folder=scratch, traffic=traffic, cassette=cassette, tripwire=self.tripwire
         )
+        self.throttle = Throttle(models, settings.workers)
         self.house = House(settings, self.sandbox, self.gateway, scratch, self.tripwire)
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> tuple[Quarantined, ...]:
@@ -92,6 +93,7 @@ class Workshop:
             outages=self.gateway.traffic.outages,
             crowded=self.gateway.traffic.crowded,
             refusal=self.refusal,
+            capacity=self.throttle.moves,
         )
 
     def refusal(self) -> str | None:

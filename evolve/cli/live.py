@@ -39,17 +39,24 @@ Row = Evaluation | Expansion
 
 @contextmanager
 def watch(
-    archive: Archive, settings: Settings, *, plain: bool, spent: Callable[[], Bill] | None = None
+    archive: Archive,
+    settings: Settings,
+    *,
+    plain: bool,
+    spent: Callable[[], Bill] | None = None,
+    throttled: Callable[[], str | None] = lambda: None,
 ) -> Iterator[Live | PlainLog]:
     """The view that fits: live on a terminal, else log lines.
 
-    `spent` tells what the models cost up to this moment; without it, what the archive's closed moves cost.
+    `spent` tells what the models cost up to this moment; without it, what the archive's closed moves cost. `throttled`
+    tells why not all workers may work, if so.
     """
     screen = console(sys.stderr)
     bill = spent or archive.spent
     alive = screen.is_terminal and not screen.is_dumb_terminal and not plain
     before = work_before(archive.history(), archive.about, bill())
     listener = Live(settings, bill, screen, before) if alive else PlainLog(settings, bill, before)
+    listener.pace.throttled = throttled
     try:
         yield listener
     finally:

@@ -86,6 +86,8 @@ class Pace:
         self.settings = settings
         self.spent = spent
         self.before = before or Work()
+        self.throttled: Callable[[], str | None] = lambda: None
+        """Why not all workers may work, for a person (`evolve.llm.Throttle.line`)."""
         self.done = 0
         self._began: float | None = None
         self._bill = Bill()
@@ -115,7 +117,9 @@ class Pace:
         pace = f"{per_second * 60:.0f} a minute" if per_second >= 1 / 30 else f"{per_second * 3600:.0f} an hour"
         money = f" and ${found.usd:.2f}" if found.usd > 0 else ""
         by = f", by {CAPS[found.cap]}" if CAPS[found.cap] else ""
-        return f"{pace}, about {duration(found.seconds)}{money} left{by}"
+        throttled = self.throttled()
+        held = f"; {throttled}" if throttled else ""
+        return f"{pace}, about {duration(found.seconds)}{money} left{by}{held}"
 
     def _session(self) -> Work:
         if self._began is None:

@@ -16,6 +16,7 @@ import click
 from archive import Archive
 from evolve.ancestor import ancestor
 from evolve.cli.cassettes import Tape, cassette_options, opened
+from evolve.cli.estimate import estimate_line
 from evolve.cli.farewell import farewell
 from evolve.cli.live import Live, PlainLog, watch
 from evolve.loop import ASKED
@@ -56,11 +57,15 @@ def run(folder: Path, plain: bool, tape: Tape | None) -> None:
             click.echo(f"{interrupted} moves were cut off when the run stopped last; they are tried again", err=True)
         with (
             Workshop(settings, folder, cassette) as workshop,
-            watch(archive, settings, plain=plain, spent=workshop.spent) as listener,
+            watch(
+                archive, settings, plain=plain, spent=workshop.spent, throttled=workshop.throttle.line
+            ) as listener,
         ):
             archive.note("isolation", workshop.sandbox.isolation)
             why = f" ({workshop.sandbox.note})" if workshop.sandbox.note else ""
             listener.say(f"isolation: {workshop.sandbox.isolation}{why}")
+            if (estimate := estimate_line(folder, settings)) is not None:
+                listener.say(estimate)
             left_out = workshop.prepare(listener.progress)
             for note in workshop.benchmark.notes:
                 listener.say(note)

@@ -25,7 +25,7 @@ from evolve.llm.retry import Retry
 from evolve.llm.traffic import CONTENT_STATUSES, Traffic
 from evolve.llm.transcript import Writer
 from evolve.llm.tripwire import Tripwire
-from evolve.llm.wire import BYTES_PER_TOKEN, RequestError, clean, estimate
+from evolve.llm.wire import BYTES_PER_TOKEN, RequestError, added_by_service, clean, estimate
 
 CUT_OFF = "cut_off"
 """Status of a try whose answer was lost on the way, and which was made again: charged in full."""
@@ -197,7 +197,7 @@ class Meter:
         if isinstance(ending, Completion):
             self.steps += 1
             usage = ending.usage
-            self._learn(estimate(request, self._bytes_per_token), usage if usage != Usage() else None)
+            self._learn(request, estimate(request, self._bytes_per_token), usage if usage != Usage() else None)
             self._transcript.write(sent, ending.body, last, at=_now())
             return ending
         self._transcript.write(sent, None, last, at=_now(), error=redact(str(ending)))
@@ -315,7 +315,7 @@ class Meter:
         self.steps += 1
         usage = completion.usage if completion.usage != Usage() else None
         assert attempt.reservation is not None
-        self._learn(attempt.reservation.worst.input_tokens, usage)
+        self._learn(attempt.request, attempt.reservation.worst.input_tokens, usage)
         self._close(attempt, completion, usage, status="ok", error=None)
         self._keep(attempt.model, attempt.request, completion, attempt.booked)
         return completion
@@ -413,10 +413,10 @@ class Meter:
         if self.fault is None and is_house_fault(error, model):
             self.fault = redact(f"{model.label}: {error}")
 
-    def _learn(self, estimated: int, usage: Usage | None) -> None:
+    def _learn(self, request: Json, estimated: int, usage: Usage | None) -> None:
         """A prompt denser than estimated makes the next estimates of this rollout denser, with a tenth to spare."""
         if usage is not None and usage.input_tokens > estimated:
-            self._bytes_per_token *= estimated / (1.1 * usage.input_tokens)
+            self._bytes_per_token *= (estimated - added_by_service(request)) / (1.1 * usage.input_tokens)
 
 
 def is_house_fault(error: ModelError, model: Model) -> bool:

@@ -21,6 +21,10 @@ DEPTH_LIMIT = 64
 
 BYTES_PER_TOKEN = 3.0
 """What the estimate of a prompt starts from: English and code have about four, few texts less than three."""
+TEMPLATE_TOKENS = 32
+"""What a service's chat template puts around a conversation's own words."""
+TOOL_PROMPT_TOKENS = 600
+"""What a service tells a model of tools at large, once any are offered: Anthropic documents up to 530 tokens."""
 IMAGE_TOKENS = 5000
 """Estimate for one image of any size: above what OpenAI's and Anthropic's models count for their largest ones."""
 
@@ -109,7 +113,12 @@ def estimate(request: Mapping[str, Any], bytes_per_token: float = BYTES_PER_TOKE
     for name in ("tools", "response_format"):
         if name in request:
             size += len(dumps(request[name]))
-    return int(size / bytes_per_token) + 1 + images * IMAGE_TOKENS
+    return int(size / bytes_per_token) + 1 + added_by_service(request) + images * IMAGE_TOKENS
+
+
+def added_by_service(request: Mapping[str, Any]) -> int:
+    """Tokens of an estimate that stand for what no message says, however dense the messages are."""
+    return TEMPLATE_TOKENS + (TOOL_PROMPT_TOKENS if request.get("tools") else 0)
 
 
 def error_body(text: str, *, type: str, code: str | None = None, param: str | None = None) -> Json:

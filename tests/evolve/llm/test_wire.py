@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from evolve.llm.wire import (
     DEPTH_LIMIT,
     IMAGE_TOKENS,
+    TEMPLATE_TOKENS,
+    TOOL_PROMPT_TOKENS,
     RequestError,
     answer_body,
     clean,
@@ -191,13 +193,13 @@ def test_no_json_breaks_the_check(value: Any) -> None:
 
 def test_the_estimate_counts_text_by_bytes_and_images_flat() -> None:
     short = estimate(clean(body(messages=[{"role": "user", "content": "x" * 3000}]), 10))
-    assert 1000 <= short <= 1020
+    assert 1000 <= short - TEMPLATE_TOKENS <= 1020
     assert estimate(clean(body(messages=[{"role": "user", "content": "語" * 3000}]), 10)) >= 3000
     picture = [{"type": "image_url", "image_url": {"url": PIXEL + "A" * 900_000}}, {"type": "text", "text": "y" * 300}]
     pictured = estimate(clean(body(messages=[{"role": "user", "content": picture}]), 10))
-    assert IMAGE_TOKENS + 100 <= pictured <= IMAGE_TOKENS + 140
+    assert IMAGE_TOKENS + 100 <= pictured - TEMPLATE_TOKENS <= IMAGE_TOKENS + 140
     tools = [{"type": "function", "function": {"name": "f", "description": "d" * 3000}}]
-    assert estimate(clean(body(tools=tools), 10)) > 1000
+    assert estimate(clean(body(tools=tools), 10)) > 1000 + TOOL_PROMPT_TOKENS
 
 
 COMPLETION = {
