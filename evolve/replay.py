@@ -15,7 +15,7 @@ from dataclasses import replace
 from archive import INTERRUPTED, Bill, Evaluation, Expansion, History, Outcome
 from evolve.jobs import Job, Record
 from evolve.llm import Cassette, Launch, ModelError, Step
-from evolve.loop import ASKED, Evolution, Row, key_of, what_of
+from evolve.loop import ASKED, Evolution, Row, key_of, record_of, what_of
 from evolve.policies import Expand, Move
 from evolve.seeds import generator
 from evolve.state import Stop, in_closing_order, moves_of, next_decision
@@ -122,6 +122,7 @@ class Replay(Evolution):
         return [future for future, row in self._flying.items() if key_of(row) == key]
 
     def _land(self, row: Row, future: Future[Record]) -> None:
+        self._check(row, future)
         if self._tape.missed is not None:  # the call that is not there may be one of this very move
             self._flying[future] = row
             return
@@ -129,6 +130,18 @@ class Replay(Evolution):
         if self._steps:
             self._steps.popleft()
             self._rest_until = 0.0
+
+    def _check(self, row: Row, future: Future[Record]) -> None:
+        """See that neither a fault of the house nor a clock ended a move that they did not end when it was recorded."""
+        if self._tape.mode != "replay" or self._tape.record_of(key_of(row)) is not None:
+            return
+        record = record_of(future)
+        if record.outcome in (Outcome.VOID, Outcome.TIMED_OUT):
+            self._tape.miss(
+                f"{key_of(row)} ({what_of(row)}) did not end here as it was recorded: {record.outcome}, "
+                f"{record.reason}. Mend that (a slower machine may need larger limits in [rollout]) and run again: the "
+                "replay goes on from there"
+            )
 
     def _depart(self, launch: Launch) -> Stop | None:
         """The policy chose otherwise than it did in the recorded run."""

@@ -75,6 +75,7 @@ class HttpClient:
                 else aiohttp.TCPConnector(limit=0),
                 headers=self._headers,
                 timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),  # nothing that a service sets links one rollout to the next
                 proxy=None if self._socket else proxy_of(self.url),
             )
         try:

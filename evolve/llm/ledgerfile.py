@@ -24,6 +24,7 @@ from pathlib import Path
 
 from archive import Bill
 from evolve.llm.base import Json, ModelError
+from evolve.llm.jsontext import dumps
 from evolve.llm.tallies import Worst
 
 
@@ -106,7 +107,7 @@ class Journal:
 
     def append(self, line: Json) -> None:
         """Add a line, whole or not at all. Raises: `OSError` if the disk does not take it."""
-        raw = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        raw = dumps(line) + b"\n"
         with self._lock:
             try:
                 written = os.write(self._file, raw)

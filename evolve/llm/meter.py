@@ -168,16 +168,18 @@ class Meter:
         cassette = self._shared.cassette
         if cassette is not None and self.spent_out is None:
             try:
-                take = cassette.play(self.scope, model.label, request)
+                take = cassette.play(self.scope, role, model.label, request)
             except ModelError as error:
                 self._note_fault(error, model)
                 raise
             if take is not None:
                 return self._replayed(role, model, request, take)
+        spent_before = self.spent_out is not None
         try:
             reservation = await self._reserve(role, model, request)
         except (BudgetSpent, ModelError) as error:
-            self._keep(model, request, error, ())
+            if not spent_before:  # what is asked after the end is refused without asking the cassette, too
+                self._keep(model, request, error, ())
             raise
         attempt = _Attempt(role, model, request, reservation, time.monotonic())
         return await self._send(attempt)

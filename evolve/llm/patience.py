@@ -37,5 +37,7 @@ class Patience:
 
     def excess(self, seconds: float) -> float:
         """Of a call that took so long, the seconds that the model is not known to need."""
+        if seconds <= LEAST_SECONDS:  # nearly every call: no need to look at the others
+            return 0.0
         limit = self.limit
         return 0.0 if limit is None else max(0.0, seconds - limit)

@@ -7,6 +7,7 @@ wire format in front of the offline model; in the replay nobody listens there.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from zlib import crc32
 
 import pytest
 
-from archive import INTERRUPTED, Archive
+from archive import INTERRUPTED, Archive, ArchiveError
 from evolve.llm.offline.provider import answer
 from evolve.state import in_closing_order, moves_of
 
@@ -97,7 +98,11 @@ class Ask(BaseHTTPRequestHandler):
     def completion(self, body):
         made = answer(body, crc32(repr(body["messages"][:2]).encode()))
         sent, said = made.usage.input_tokens, made.usage.output_tokens
-        usage = {"prompt_tokens": sent, "completion_tokens": said, "prompt_tokens_details": {"cached_tokens": sent // 3}}
+        usage = {
+            "prompt_tokens": sent,
+            "completion_tokens": said,
+            "prompt_tokens_details": {"cached_tokens": sent // 3},
+        }
         self.server.answered += 1
         return 200, {**made.body, "usage": usage}
 
@@ -238,3 +243,137 @@ def test_a_hundred_evaluations_are_replayed_without_service_network_and_key(serv
     assert service.answered == answered == history_of(run).spent().calls
     same(run, copy)
     assert KEY.encode() not in b"".join(path.read_bytes() for path in cassette.iterdir())
+
+
+def test_a_replay_grows_the_same_tree_without_network_and_keys(unplugged, tmp_path):
+    run, cassette = make_run(tmp_path / "run"), tmp_path / "cassette"
+    clade("run", run, "--plain", "--record", cassette)
+    before = {path.name: path.read_bytes() for path in cassette.iterdir()}
+    copy = again(run, tmp_path / "copy")
+    clade("run", copy, "--plain", "--replay", cassette, before=unplugged)
+    told = story(run)
+    assert len(evidence(run)) == 8 and len(told["agents"]) > 1 and len(told["calls"]) > 50
+    same(run, copy)
+    assert {path.name: path.read_bytes() for path in cassette.iterdir()} == before, "a replay only reads"
+    statuses = {json.loads(line).get("status") for line in (copy / "ledger.jsonl").read_text().splitlines()}
+    assert "replayed" in statuses and "ok" not in statuses, "nothing of it was paid again"
+
+
+def missed(copy: Path, cassette: Path) -> str:
+    """What a replay says in the end that is not the recorded run; nothing of it may count, however often tried."""
+    out = clade("run", copy, "--plain", "--replay", cassette, code=1)
+    assert "Traceback" not in out
+    assert evidence(copy) == [] and len(history_of(copy).agents) == 1
+    assert {row.reason for row in moves_of(history_of(copy))} <= {INTERRUPTED}
+    with Archive.open(copy) as archive:
+        assert archive.about["finished"] == "False"
+        return archive.about["ending"]
+
+
+def test_a_changed_run_is_a_miss_that_says_where(tmp_path):
+    run, cassette = make_run(tmp_path / "run", evaluations=2), tmp_path / "cassette"
+    clade("run", run, "--plain", "--record", cassette)
+    with Archive.open(run) as archive:
+        first, files = archive.decisions()[0], archive.files(0)
+    recorded = f"evaluate agent 0 on {first.task}"
+
+    seeded = again(run, tmp_path / "seeded", "seed = 5", "seed = 6")
+    for _ in range(2):
+        told = missed(seeded, cassette)
+        assert told.startswith("the run departs from the recorded one at its decision 0: evaluate agent 0 on ")
+        assert f"recorded was decision 0: {recorded}" in told
+
+    home = tmp_path / "agent"
+    home.mkdir()
+    for path, content in files.items():
+        (home / path).write_bytes(content.replace(b"a careful software engineer", b"a hasty software engineer"))
+    other = again(run, tmp_path / "other", "workers = 2", f'workers = 2\nagent = "{home}"')
+    told = missed(other, cassette)
+    assert told.startswith("call 1 of evaluation-"), told
+    assert f"is not on {cassette}: message 1 of 2 (system) differs from the recorded one:\n" in told
+    assert "-You are a careful software engineer." in told and "+You are a hasty software engineer." in told
+
+
+def landed(cassette: Path) -> int:
+    index = cassette / "index.jsonl"
+    return index.read_bytes().count(b'"event":"landed"') if index.exists() else 0
+
+
+def ended_rows(run: Path) -> int:
+    try:
+        return sum(row.outcome not in (None, "VOID") for row in moves_of(history_of(run)))
+    except ArchiveError:  # it is being made
+        return 0
+
+
+def killed(process: subprocess.Popen, moment) -> None:
+    """Killed with work under way, as soon as `moment` has come."""
+    try:
+        while not moment() and process.poll() is None:
+            time.sleep(0.05)
+        assert process.poll() is None, process.communicate()[0]
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+
+def essence(run: Path) -> dict:
+    """What is the same however often a run was cut off: its story without the numbers of rows."""
+    told = story(run)
+    rows = [row for row in (*told["expansions"], *told["evaluations"]) if row["reason"] != INTERRUPTED]
+    moves = [{**row, "id": None} for row in sorted(rows, key=lambda row: row["decision"])]
+    return {"agents": told["agents"], "files": told["files"], "moves": moves, "calls": told["calls"]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_while_recording_and_killed_while_replaying_it_is_the_same_run(tmp_path):
+    run, cassette = make_run(tmp_path / "run", evaluations=12), tmp_path / "cassette"
+    for moves in (2, 7):
+        killed(start("run", run, "--plain", "--record", cassette), lambda enough=moves: landed(cassette) >= enough)
+    clade("run", run, "--plain", "--record", cassette)
+    cut = [row for row in moves_of(history_of(run)) if row.reason == INTERRUPTED]
+    assert len(evidence(run)) == 12 and len(cut) >= 2
+
+    copy = again(run, tmp_path / "copy")
+    clade("run", copy, "--plain", "--replay", cassette)
+    same(run, copy)
+
+    torn = again(run, tmp_path / "torn")
+    for moves in (1, 5, 9):
+        killed(start("run", torn, "--plain", "--replay", cassette), lambda enough=moves: ended_rows(torn) >= enough)
+    clade("run", torn, "--plain", "--replay", cassette)
+    assert len(moves_of(history_of(torn))) > len(moves_of(history_of(run)))
+    assert essence(torn) == essence(run)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_sealed_measurement_is_replayed_from_the_runs_own_cassette_and_not_from_another_split(unplugged, tmp_path):
+    run, cassette = make_run(tmp_path / "run", evaluations=3), tmp_path / "cassette"
+    copy, stranger = again(run, tmp_path / "copy"), again(run, tmp_path / "stranger")
+    clade("run", run, "--plain", "--record", cassette)
+    for folder in (copy, stranger):
+        clade("run", folder, "--plain", "--replay", cassette)
+    sealed = ("0", "--split", "sealed", "--limit", "3")
+    out = clade("evaluate", run, *sealed, "--record", cassette)
+    assert "agent 0 on sealed: " in out
+    told = clade("evaluate", copy, *sealed, "--replay", cassette, before=unplugged)
+    assert told.splitlines()[-2:] == out.splitlines()[-2:]
+    one, two = story(run), story(copy)
+    assert len([row for row in one["evaluations"] if row["split"] == "sealed"]) == 3
+    assert one["evaluations"] == two["evaluations"] and one["calls"] == two["calls"]
+    later = again(run, tmp_path / "later")
+    clade("run", later, "--plain", "--replay", cassette)
+    assert len(evidence(later)) == 3, "what a person asked for is no part of the run's own story"
+
+    index = cassette / "index.jsonl"
+    index.write_text(index.read_text().replace('"split":"sealed"', '"split":"search"'))
+    out = clade("evaluate", stranger, *sealed, "--replay", cassette, code=1)
+    assert f"is not on {cassette}" in out and "Traceback" not in out
+    assert {row.outcome for row in history_of(stranger).evaluations if row.split == "sealed"} <= {"VOID"}
+    clade("evaluate", stranger, *sealed, "--replay", cassette, "--share-splits")
+    passed = [(row.task, row.outcome) for row in history_of(stranger).evaluations if row.split == "sealed"]
+    assert [each for each in passed if each[1] != "VOID"] == [
+        (row["task"], row["outcome"]) for row in one["evaluations"] if row["split"] == "sealed"
+    ]

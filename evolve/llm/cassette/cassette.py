@@ -11,7 +11,7 @@ from typing import Literal
 
 from archive import Call
 from evolve.llm.base import Json, ModelError, Scope
-from evolve.llm.cassette.likeness import likeness, rest_of
+from evolve.llm.cassette.likeness import rest_of
 from evolve.llm.cassette.miss import Spoken, difference, nearest
 from evolve.llm.cassette.order import Launch, Step, launches_of, rest_after, steps_of
 from evolve.llm.cassette.recordings import (
@@ -22,7 +22,7 @@ from evolve.llm.cassette.recordings import (
     call_fields,
     ending_fields,
 )
-from evolve.llm.cassette.tape import FORMAT, Tape, text_of, value_of
+from evolve.llm.cassette.tape import FORMAT, Tape, text_of
 
 Mode = Literal["record", "replay", "replay-or-call"]
 
@@ -52,7 +52,7 @@ class Cassette:
 
     # Calls
 
-    def play(self, scope: Scope, label: str, request: Json) -> Take | None:
+    def play(self, scope: Scope, role: str, label: str, request: Json) -> Take | None:
         """How the call ended when it was recorded; None if it shall be made.
 
         Raises: `ModelError` naming the call if it is not on the cassette and must not be made.
@@ -64,14 +64,15 @@ class Cassette:
             if self.missed is not None:
                 raise ModelError(self.missed, kind="refused")
             speaker = self._speaker(scope)
-            asked = self._spoken(label, request)
+            texts = [text_of(message) for message in request["messages"]]
+            asked = self._recordings.spoken(label, texts, rest_of(request))
             anywhere = speaker.launch is None or self.mode == "replay-or-call"
             found = self._recordings.find(speaker, asked, anywhere=anywhere)
             if found is not None:
                 found.used = True
                 return self._recordings.take(found)
             if self.mode == "replay":
-                self.miss(self._told(scope, speaker, asked))
+                self.miss(self._told(scope, role, speaker, asked))
                 raise ModelError(str(self.missed), kind="refused")
             return None
 
@@ -238,16 +239,12 @@ class Cassette:
         split = None if self.share_splits else scope.split
         return Speaker(self._moves.get(move), scope.key.removeprefix(move), scope.seed, split)
 
-    def _spoken(self, label: str, request: Json) -> Spoken:
-        texts = [text_of(message) for message in request["messages"]]
-        alike = tuple(likeness(each, text) for each, text in zip(request["messages"], texts, strict=True))
-        return Spoken(label, value_of(rest_of(request)), alike, lambda index: value_of(texts[index]))
-
-    def _told(self, scope: Scope, speaker: Speaker, asked: Spoken) -> str:
+    def _told(self, scope: Scope, role: str, speaker: Speaker, asked: Spoken) -> str:
         which = "" if speaker.launch is None else f", {self._launches[speaker.launch].what}"
         near = nearest(asked, self._recordings.of(speaker))
         why = "nothing was recorded for it" if near is None else difference(asked, near)
-        return f"call {self._asked[scope.key]} of {scope.key}{which}, to {asked.model}, is not on {self.path}: {why}"
+        call = f"call {self._asked[scope.key]} of {scope.key}{which}, by the role {role} to {asked.model}"
+        return f"{call}, is not on {self.path}: {why}"
 
 
 def _refused(text: str) -> ModelError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from evolve.llm.base import Json
-from evolve.llm.cassette.likeness import alike
+from evolve.llm.cassette.likeness import compared
 
 SHOWN = 6
 """Lines of the difference that are shown."""
@@ -69,19 +69,43 @@ def difference(asked: Spoken, near: Spoken) -> str:
 
 def _lines(before: Json, now: Json) -> str:
     """The first lines that differ, in the manner of a diff, as they are compared."""
-    was, is_now = (alike(_text(message)).splitlines() for message in (before, now))
-    changes = difflib.unified_diff(was, is_now, lineterm="", n=0)
-    found = [line for line in changes if not line.startswith(("---", "+++", "@@"))]
-    shown = [f"    {line[:WIDTH]}" for line in found[:SHOWN]]
+    was, is_now = (_text(compared(message)).split("\n") for message in (before, now))
+    changes = list(difflib.unified_diff(was, is_now, lineterm="", n=0))[2:]
+    found = [line for line in changes if not line.startswith("@@")]
+    start = _start(found)
+    shown = [f"    {_cut(line, start)}" for line in found[:SHOWN]]
     more = len(found) - len(shown)
     return "\n".join([*shown, *([f"    … {more} more lines"] if more > 0 else [])])
 
 
+def _start(found: Sequence[str]) -> int:
+    """From which character on lines are shown: a long one may differ far behind its beginning."""
+    was = next((line[1:] for line in found if line.startswith("-")), "")
+    now = next((line[1:] for line in found if line.startswith("+")), "")
+    pairs = enumerate(zip(was, now, strict=False))
+    same = next((at for at, (mine, theirs) in pairs if mine != theirs), min(len(was), len(now)))
+    return same - WIDTH // 4 if same > WIDTH // 2 else 0
+
+
+def _cut(line: str, start: int) -> str:
+    """What an agent or a model wrote, fit for a terminal."""
+    text = ("… " if start else "") + line[1 + start :]
+    safe = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:WIDTH])
+    return line[0] + safe + (" …" if len(text) > WIDTH else "")
+
+
 def _text(message: Json) -> str:
+    """A message in lines: its role, what it says, its calls, and whatever else is in it."""
     content = message.get("content")
     told = content if isinstance(content, str) else "" if content is None else str(content)
-    calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in message.get("tool_calls") or ()]
-    return "\n".join([f"{message.get('role')}:", told, *calls])
+    calls = [_call(call) for call in message.get("tool_calls") or ()]
+    others = sorted(message.keys() - {"role", "content", "tool_calls"})
+    return "\n".join([f"{message.get('role')}:", told, *calls, *(f"{name}: {message[name]}" for name in others)])
+
+
+def _call(call: Json) -> str:
+    function = call.get("function", {})
+    return f"{function.get('name')}({function.get('arguments')}) as {call.get('id')}"
 
 
 def _short(value: object) -> str:

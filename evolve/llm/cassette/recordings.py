@@ -16,7 +16,7 @@ from archive import Call
 from evolve.llm.base import Completion, Json, ModelError, Usage
 from evolve.llm.cassette.likeness import likeness
 from evolve.llm.cassette.miss import Spoken
-from evolve.llm.cassette.tape import Tape, text_of, value_of
+from evolve.llm.cassette.tape import Tape, name_of, text_of, value_of
 from evolve.llm.ledger import BudgetSpent
 
 _CALL = ("role", "model", "input_tokens", "cached_tokens", "output_tokens", "usd", "seconds", "retries", "status")
@@ -104,6 +104,14 @@ class Recordings:
         own = [each for each in same if each.line["launch"] == speaker.launch]
         return [self._spoken(each) for each in own or same or in_split]
 
+    def spoken(self, label: str, texts: Sequence[bytes], rest: bytes) -> Spoken:
+        """A request that is not on the tape, or not yet, from what would be stored of it."""
+        for text in texts:
+            if (name := name_of(text)) not in self._likenesses:
+                self._likenesses[name] = likeness(text)
+        alike = tuple(self._likenesses[name_of(text)] for text in texts)
+        return Spoken(label, value_of(rest), alike, lambda index: value_of(texts[index]))
+
     def take(self, recorded: Recorded) -> Take:
         """Raises: `ModelError` if the tape is damaged."""
         line = recorded.line
@@ -136,8 +144,7 @@ class Recordings:
 
     def _likeness(self, name: str) -> str:
         if name not in self._likenesses:
-            text = self.tape.get(name)
-            self._likenesses[name] = likeness(value_of(text), text)
+            self._likenesses[name] = likeness(self.tape.get(name))
         return self._likenesses[name]
 
     def _read(self, name: str) -> Json:

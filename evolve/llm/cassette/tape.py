@@ -16,7 +16,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Tape:
         self.path = path
         self._places: dict[str, tuple[int, int]] = {}
         if write:
-            path.mkdir(parents=True, exist_ok=True)
+            _make(path)
         elif not (path / INDEX).exists():
             raise _refused(f"there is no cassette in {path}: record one with --record {path}")
         self._index = _opened(path / INDEX, write)
@@ -61,40 +61,31 @@ class Tape:
         self._index = self._bodies = -1
 
     def append(self, line: Json) -> None:
-        """Add an event."""
-        _write(self._index, dumps(line) + b"\n")
+        """Add an event, without keys."""
+        _write(self._index, text_of(line) + b"\n")
 
     def put(self, text: bytes) -> str:
         """Store a content, unless it is there; its name. Keys in it must have been hidden."""
-        digest = blake2b(text, digest_size=16).digest()
-        name = digest.hex()
+        name = name_of(text)
         if name not in self._places:
             packed = zlib.compress(text, 6)
             start = os.lseek(self._bodies, 0, os.SEEK_END)
-            _write(self._bodies, _HEAD.pack(digest, len(packed)) + packed)
+            _write(self._bodies, _HEAD.pack(bytes.fromhex(name), len(packed)) + packed)
             self._places[name] = (start + _HEAD.size, len(packed))
         return name
 
     def get(self, name: str) -> bytes:
         """Raises: `ModelError` if it is not there or not what was stored."""
         if name not in self._places:
-            raise _refused(f"the cassette {self.path} lacks a body that its index names ({name}): it is damaged")
+            raise self._lacking(name)
         start, length = self._places[name]
         try:
             text = zlib.decompress(os.pread(self._bodies, length, start))
         except zlib.error:
             text = b""
-        if blake2b(text, digest_size=16).hexdigest() != name:
+        if name_of(text) != name:
             raise _refused(f"the body {name} of the cassette {self.path} is not what was recorded: it is damaged")
         return text
-
-    def names(self) -> Iterator[str]:
-        return iter(self._places)
-
-    @property
-    def bytes(self) -> int:
-        """Size of both files."""
-        return sum(os.fstat(file).st_size for file in (self._index, self._bodies))
 
     def _read(self, write: bool) -> list[Json]:
         """The events; what was torn by a kill is left out, and cut away if it is to be gone on with."""
@@ -116,9 +107,19 @@ class Tape:
         if lines and lines[0]["event"] != "session":
             raise _refused(f"{self.path / INDEX} does not begin as a cassette's index does")
         if write:
+            self._check(lines)
             os.ftruncate(self._index, whole)
             os.ftruncate(self._bodies, whole_bodies)
         return lines
+
+    def _check(self, lines: Iterable[Json]) -> None:
+        """See that no body is missing: what seems a torn end may be damage in the midst, not to be cut away."""
+        for name in (name for line in lines for name in _named(line)):
+            if name not in self._places:
+                raise self._lacking(name)
+
+    def _lacking(self, name: str) -> ModelError:
+        return _refused(f"the cassette {self.path} lacks a body that its index names ({name}): it is damaged")
 
     def _survey(self) -> int:
         """Find the bodies; where the whole ones end."""
@@ -134,12 +135,41 @@ class Tape:
 
 def text_of(value: object) -> bytes:
     """What is stored of a value: its JSON text without keys."""
-    return redact(dumps(value).decode("utf-8", "replace")).encode()
+    return dumps(_cleaned(value))
+
+
+def _cleaned(value: object) -> object:
+    """Each text is cleaned by itself: in the JSON text of all, a key may end where its quotation mark is needed."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_cleaned(each) for each in value]
+    if isinstance(value, dict):
+        return {redact(name): _cleaned(each) for name, each in value.items()}
+    return value
+
+
+def name_of(text: bytes) -> str:
+    """Under which a content is stored."""
+    return blake2b(text, digest_size=16).hexdigest()
 
 
 def value_of(text: bytes) -> Json:
     value: Json = loads(text)
     return value
+
+
+def _named(line: Json) -> list[str]:
+    """The bodies that a line names."""
+    single = [line[field] for field in ("rest", "answer", "body") if field in line]
+    return [*line.get("new", ()), *single]
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(f"the cassette's folder {path} cannot be made: {error.strerror}") from None
 
 
 def _opened(path: Path, write: bool) -> int:
