@@ -36,7 +36,7 @@ def cut(source: str, names: Collection[str]) -> str | None:
     module = parse(source)
     lines = [line.decode("utf-8") for line in source.encode().splitlines(keepends=True)]  # as the parser counts them
     gone: dict[int, str] = {}  # line, from 0, to what stands in its place
-    for name in names:
+    for name in sorted(names):  # where `pass` stands must not depend on the order of a set
         found = _find(module, name)
         if found is None:
             return None

@@ -51,7 +51,7 @@ def run(folder: Path, plain: bool, tape: Tape | None) -> None:
     after a crash: nothing that was measured is lost. Exit status: 0 finished, 1 it could not go on, 130 interrupted.
     """
     settings = load(folder)
-    with open_archive(folder, settings) as archive, opened(tape) as cassette:
+    with opened(tape) as cassette, open_archive(folder, settings) as archive:  # without its cassette no run begins
         interrupted = archive.void_open()
         if interrupted:
             click.echo(f"{interrupted} moves were cut off when the run stopped last; they are tried again", err=True)

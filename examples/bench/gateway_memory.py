@@ -2,7 +2,7 @@
 
     python examples/bench/gateway_memory.py [--calls 100000]
 
-As in a run, each hundred calls are a rollout of their own: a session, its socket, a transcript. The gateway has this
+As in a run, each five hundred calls are a rollout of their own: a session, its socket, a transcript. The gateway has this
 process to itself; the service and the callers are others.
 """
 
@@ -19,7 +19,7 @@ from gateway_overhead import measure, upstream
 from evolve.llm import Caps, Gateway, Ledger, Model, Price, Scope
 from evolve.llm.openai_compatible import OpenAICompatible
 
-ROLLOUT = 100
+ROLLOUT = 500
 """Calls of one session."""
 WARM_UP = 50
 """Further calls that `measure` makes before it counts."""

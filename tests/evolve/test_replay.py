@@ -20,6 +20,7 @@ from zlib import crc32
 import pytest
 
 from archive import INTERRUPTED, Archive, ArchiveError
+from evolve.llm import ModelError
 from evolve.llm.offline.provider import answer
 from evolve.state import in_closing_order, moves_of
 
@@ -96,7 +97,10 @@ class Ask(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def completion(self, body):
-        made = answer(body, crc32(repr(body["messages"][:2]).encode()))
+        try:
+            made = answer(body, crc32(repr(body["messages"][:2]).encode()))
+        except ModelError as error:
+            return 400, {"error": {"message": f"prompt is too long: {error} (context_length_exceeded)"}}
         sent, said = made.usage.input_tokens, made.usage.output_tokens
         usage = {
             "prompt_tokens": sent,
@@ -240,7 +244,7 @@ def test_a_hundred_evaluations_are_replayed_without_service_network_and_key(serv
         )
     assert len(evidence(run)) == evaluations
     assert history_of(run).spent().usd > 0.1
-    assert service.answered == answered == history_of(run).spent().calls
+    assert service.answered == answered > evaluations
     same(run, copy)
     assert KEY.encode() not in b"".join(path.read_bytes() for path in cassette.iterdir())
 

@@ -26,6 +26,10 @@ from evolve.llm.cassette.tape import FORMAT, Tape, text_of
 
 Mode = Literal["record", "replay", "replay-or-call"]
 
+_STRANGER = (
+    "it has no call of this rollout on this split, whose seed comes from the run's seed, the agent's code and the task"
+)
+
 
 class Cassette:
     """Calls and their answers, and the order of the moves. Thread-safe; one process at a time writes it."""
@@ -242,7 +246,7 @@ class Cassette:
     def _told(self, scope: Scope, role: str, speaker: Speaker, asked: Spoken) -> str:
         which = "" if speaker.launch is None else f", {self._launches[speaker.launch].what}"
         near = nearest(asked, self._recordings.of(speaker))
-        why = "nothing was recorded for it" if near is None else difference(asked, near)
+        why = _STRANGER if near is None else difference(asked, near)
         call = f"call {self._asked[scope.key]} of {scope.key}{which}, by the role {role} to {asked.model}"
         return f"{call}, is not on {self.path}: {why}"
 

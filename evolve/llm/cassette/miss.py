@@ -64,7 +64,7 @@ def difference(asked: Spoken, near: Spoken) -> str:
         name = fields[0]
         was, now = near.rest.get(name, "nothing"), asked.rest.get(name, "nothing")
         return f"its field {name!r} was {_short(was)} and is {_short(now)}"
-    return "the same call is recorded, but was made less often"
+    return "the same call is recorded, but was made less often, or by another move"
 
 
 def _lines(before: Json, now: Json) -> str:

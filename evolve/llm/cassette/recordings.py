@@ -64,7 +64,6 @@ class Recordings:
 
     tape: Tape
     share_splits: bool
-    _all: list[Recorded] = field(default_factory=list)
     _by_seed: dict[tuple[str, int], list[Recorded]] = field(default_factory=dict)
     """By part and seed: few enough to be looked through."""
     _likenesses: dict[str, str] = field(default_factory=dict)
@@ -82,7 +81,6 @@ class Recordings:
         messages = (*self._latest.get(rollout, ())[: line["kept"]], *line["new"])
         self._latest[rollout] = messages
         recorded = Recorded(line, messages, used)
-        self._all.append(recorded)
         self._by_seed.setdefault((line["part"], line["seed"]), []).append(recorded)
 
     def kept(self, line: Json, names: Sequence[str]) -> int:
@@ -98,11 +96,11 @@ class Recordings:
         return next(iter([*own, *found] if anywhere else own), None)
 
     def of(self, speaker: Speaker) -> list[Spoken]:
-        """What the same rollout said when it was recorded; if nothing, what was said anywhere in this split."""
-        in_split = [each for each in self._all if speaker.split in (None, each.line["split"])]
-        same = [each for each in in_split if (each.line["part"], each.line["seed"]) == (speaker.part, speaker.seed)]
+        """What the same rollout said when it was recorded."""
+        seeded = self._by_seed.get((speaker.part, speaker.seed), ())
+        same = [each for each in seeded if speaker.split in (None, each.line["split"])]
         own = [each for each in same if each.line["launch"] == speaker.launch]
-        return [self._spoken(each) for each in own or same or in_split]
+        return [self._spoken(each) for each in own or same]
 
     def spoken(self, label: str, texts: Sequence[bytes], rest: bytes) -> Spoken:
         """A request that is not on the tape, or not yet, from what would be stored of it."""

@@ -158,7 +158,7 @@ def test_an_answer_of_one_split_is_not_given_on_another(shelf: Shelf) -> None:
     search, sealed = Scope("evaluation-1", seed=7), Scope("evaluation-1", seed=7, split="sealed")
     shelf.record((search, request("hi"), answer("seen")))
     cassette = shelf.open("replay")
-    with pytest.raises(ModelError, match=r"is not on .*: nothing was recorded for it"):
+    with pytest.raises(ModelError, match=r"is not on .*: it has no call of this rollout on this split"):
         cassette.play(sealed, "solve", LABEL, request("hi"))
     assert shelf.open("replay-or-call").play(sealed, "solve", LABEL, request("hi")) is None
 
@@ -168,6 +168,12 @@ def test_a_miss_on_one_split_shows_nothing_of_another(shelf: Shelf) -> None:
     with pytest.raises(ModelError) as missed:
         shelf.open("replay").play(SCOPE, "solve", LABEL, request("an open task"))
     assert "hidden" not in str(missed.value)
+
+
+def test_the_same_words_of_another_rollout_are_no_recording_of_this_one(shelf: Shelf) -> None:
+    shelf.record((SCOPE, request("hi"), answer("x")))
+    told = missed(shelf, request("hi"), Scope("evaluation-1", seed=8))
+    assert told.endswith("whose seed comes from the run's seed, the agent's code and the task")
 
 
 def test_splits_are_shared_where_that_is_asked_for(shelf: Shelf) -> None:

@@ -92,7 +92,7 @@ def test_a_replay_answers_and_books_the_same_with_nobody_at_the_other_end(line: 
     assert now[:-1] == then[:-1]
     assert len(upstream.requests) == 2
     assert spent.usd > 0
-    assert [call.status for call in now[-1].calls] == ["replayed", "replayed"]
+    assert [call.status for call in now[-1].bill] == ["replayed", "replayed"]
     assert now[-1].steps == then[-1].steps == 2
 
 
@@ -119,7 +119,7 @@ def test_replay_or_call_plays_what_is_there_asks_the_rest_and_then_all_replays(
         *heard, session = line.ask(gateway, "first", "second", "first")
         # The answer to the first "first" is given out; asked again it is a new call.
         assert texts([*heard, session]) == ["one", "two", "three"]
-        assert [call.status for call in session.calls] == ["replayed", "ok", "ok"]
+        assert [call.status for call in session.bill] == ["replayed", "ok", "ok"]
     assert [body["messages"][0]["content"] for _, _, body in upstream.requests] == ["first", "second", "first"]
     with line.gateway("replay") as gateway:
         assert texts(line.ask(gateway, "first", "second", "first")) == ["one", "two", "three"]
@@ -196,6 +196,6 @@ def test_a_replayed_call_is_written_down_with_what_was_sent_then(line: Line, ups
         log = tmp_path / mode
         with line.gateway(mode, f"{upstream.url}/v1") as gateway:
             line.ask(gateway, words, log=log)
-    then, now = (read_transcript(tmp_path / mode) for mode in ("record", "replay"))
+    then, now = (read_transcript(tmp_path / mode / "transcript.jsonl") for mode in ("record", "replay"))
     assert [event.messages for event in now] == [event.messages for event in then]
     assert len(upstream.requests) == 1
