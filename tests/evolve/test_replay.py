@@ -6,6 +6,7 @@ wire format in front of the offline model; in the replay nobody listens there.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -55,6 +56,10 @@ evaluations = {evaluations}
 solve_seconds = 40
 improve_seconds = 60
 """
+CALL = re.compile(
+    r"call 1 of evaluation-[12], evaluate agent 0 on \S+, by the role solve to offline:repair, is not on "
+)
+"""How a missed call is named; two rollouts begin at the same time, and either may ask first."""
 CLOCKS = ("opened", "closed", "seconds", "born", "at")
 """Fields that two runs of one day cannot share."""
 
@@ -293,9 +298,14 @@ def test_a_changed_run_is_a_miss_that_says_where(tmp_path):
         (home / path).write_bytes(content.replace(b"a careful software engineer", b"a hasty software engineer"))
     other = again(run, tmp_path / "other", "workers = 2", f'workers = 2\nagent = "{home}"')
     told = missed(other, cassette)
-    assert told.startswith("call 1 of evaluation-"), told
+    assert CALL.match(told), told
     assert f"is not on {cassette}: message 1 of 2 (system) differs from the recorded one:\n" in told
     assert "-You are a careful software engineer." in told and "+You are a hasty software engineer." in told
+
+    shorter = again(run, tmp_path / "shorter", "[budget]", "[models]\nmax_output_tokens = 900\n[budget]")
+    told = missed(shorter, cassette)
+    assert CALL.match(told), told
+    assert "its field 'max_tokens' was " in told and told.endswith(" and is 900")
 
 
 def landed(cassette: Path) -> int:

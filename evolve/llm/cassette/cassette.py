@@ -22,7 +22,7 @@ from evolve.llm.cassette.recordings import (
     call_fields,
     ending_fields,
 )
-from evolve.llm.cassette.tape import FORMAT, Tape, text_of
+from evolve.llm.cassette.tape import FORMAT, Tape
 
 Mode = Literal["record", "replay", "replay-or-call"]
 
@@ -68,8 +68,7 @@ class Cassette:
             if self.missed is not None:
                 raise ModelError(self.missed, kind="refused")
             speaker = self._speaker(scope)
-            texts = [text_of(message) for message in request["messages"]]
-            asked = self._recordings.spoken(label, texts, rest_of(request))
+            asked = self._recordings.spoken(label, request)
             anywhere = speaker.launch is None or self.mode == "replay-or-call"
             found = self._recordings.find(speaker, asked, anywhere=anywhere)
             if found is not None:
@@ -86,7 +85,7 @@ class Cassette:
             return
         with self._lock:
             speaker = self._speaker(scope)
-            names = [self._tape.put(text_of(message)) for message in request["messages"]]
+            names = [self._recordings.put(message) for message in request["messages"]]
             line: Json = {
                 "event": "call",
                 "launch": speaker.launch,
@@ -246,6 +245,9 @@ class Cassette:
     def _told(self, scope: Scope, role: str, speaker: Speaker, asked: Spoken) -> str:
         which = "" if speaker.launch is None else f", {self._launches[speaker.launch].what}"
         near = nearest(asked, self._recordings.of(speaker))
+        if near is None:  # a change that the seed depends on shows in the words of the same move, or not at all
+            near = nearest(asked, self._recordings.of_move(speaker))
+            near = None if near is None or near.same(asked) else near
         why = _STRANGER if near is None else difference(asked, near)
         call = f"call {self._asked[scope.key]} of {scope.key}{which}, by the role {role} to {asked.model}"
         return f"{call}, is not on {self.path}: {why}"

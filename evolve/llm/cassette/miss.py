@@ -32,6 +32,10 @@ class Spoken:
         shortest = min(len(self.likenesses), len(other.likenesses))
         return next((index for index, (mine, theirs) in pairs if mine != theirs), shortest)
 
+    def same(self, other: Spoken) -> bool:
+        mine, theirs = (self.model, self.rest, self.likenesses), (other.model, other.rest, other.likenesses)
+        return mine == theirs
+
 
 def nearest(asked: Spoken, recorded: Sequence[Spoken]) -> Spoken | None:
     """The recorded request that shares most with the one that is missed."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from archive import Call
 from evolve.llm.base import Completion, Json, ModelError, Usage
-from evolve.llm.cassette.likeness import likeness
+from evolve.llm.cassette.likeness import likeness, rest_of
 from evolve.llm.cassette.miss import Spoken
 from evolve.llm.cassette.tape import Tape, name_of, text_of, value_of
+from evolve.llm.jsontext import dumps
 from evolve.llm.ledger import BudgetSpent
 
 _CALL = ("role", "model", "input_tokens", "cached_tokens", "output_tokens", "usd", "seconds", "retries", "status")
@@ -66,6 +68,8 @@ class Recordings:
     share_splits: bool
     _by_seed: dict[tuple[str, int], list[Recorded]] = field(default_factory=dict)
     """By part and seed: few enough to be looked through."""
+    _names: dict[bytes, str] = field(default_factory=dict)
+    """Of messages, by the hash of what they were before keys were hidden in them."""
     _likenesses: dict[str, str] = field(default_factory=dict)
     _rests: dict[str, Json] = field(default_factory=dict)
     _latest: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
@@ -102,13 +106,34 @@ class Recordings:
         own = [each for each in same if each.line["launch"] == speaker.launch]
         return [self._spoken(each) for each in own or same]
 
-    def spoken(self, label: str, texts: Sequence[bytes], rest: bytes) -> Spoken:
-        """A request that is not on the tape, or not yet, from what would be stored of it."""
-        for text in texts:
-            if (name := name_of(text)) not in self._likenesses:
-                self._likenesses[name] = likeness(text)
-        alike = tuple(self._likenesses[name_of(text)] for text in texts)
-        return Spoken(label, value_of(rest), alike, lambda index: value_of(texts[index]))
+    def of_move(self, speaker: Speaker) -> list[Spoken]:
+        """What the same part of the same move said, with whatever seed."""
+        if speaker.launch is None:
+            return []
+        each_call = (each for seeded in self._by_seed.values() for each in seeded)
+        asked = speaker.launch, speaker.part
+        own = [each for each in each_call if (each.line["launch"], each.line["part"]) == asked]
+        return [self._spoken(each) for each in own if speaker.split in (None, each.line["split"])]
+
+    def spoken(self, label: str, request: Json) -> Spoken:
+        """A request that is not on the tape, or not yet."""
+        messages = request["messages"]
+        alike = tuple(self._likenesses[self._name(message)] for message in messages)
+        return Spoken(label, value_of(rest_of(request)), alike, lambda index: value_of(text_of(messages[index])))
+
+    def put(self, message: Json) -> str:
+        """Store a message, unless it is there; its name."""
+        name = self._name(message)
+        return name if self.tape.has(name) else self.tape.put(text_of(message))
+
+    def _name(self, message: Json) -> str:
+        """Under which a message is stored. A conversation comes again with every turn, and is cleaned only once."""
+        raw = blake2b(dumps(message), digest_size=16).digest()
+        if raw not in self._names:
+            text = text_of(message)
+            self._names[raw] = name_of(text)
+            self._likenesses[self._names[raw]] = likeness(text)
+        return self._names[raw]
 
     def take(self, recorded: Recorded) -> Take:
         """Raises: `ModelError` if the tape is damaged."""

@@ -74,6 +74,10 @@ class Tape:
             self._places[name] = (start + _HEAD.size, len(packed))
         return name
 
+    def has(self, name: str) -> bool:
+        """Whether a content of this name is stored."""
+        return name in self._places
+
     def get(self, name: str) -> bytes:
         """Raises: `ModelError` if it is not there or not what was stored."""
         if name not in self._places:

@@ -176,6 +176,20 @@ def test_the_same_words_of_another_rollout_are_no_recording_of_this_one(shelf: S
     assert told.endswith("whose seed comes from the run's seed, the agent's code and the task")
 
 
+def test_another_seed_is_told_by_what_changed_with_it(shelf: Shelf) -> None:
+    cassette = shelf.open("record")
+    cassette.launched("evaluation-1", "evaluate agent 0 on x", 1)
+    cassette.keep(SCOPE, LABEL, request("old prompt"), answer("x"), [CALL])
+    cassette.landed("evaluation-1")
+    launch = cassette.landings()[0]
+    for said_now, told in (("new prompt", "-old prompt\n    +new prompt"), ("old prompt", "whose seed comes from")):
+        cassette = shelf.open("replay")
+        cassette.relaunched("evaluation-1", launch)
+        with pytest.raises(ModelError) as error:
+            cassette.play(Scope("evaluation-1", seed=8), "solve", LABEL, request(said_now))
+        assert told in str(error.value)
+
+
 def test_splits_are_shared_where_that_is_asked_for(shelf: Shelf) -> None:
     shelf.record((SCOPE, request("hi"), answer("seen")))
     sealed = Scope("evaluation-1", seed=7, split="sealed")

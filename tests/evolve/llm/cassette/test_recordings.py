@@ -13,7 +13,7 @@ from evolve.llm import Completion, Json, Usage
 from evolve.llm.cassette.likeness import rest_of
 from evolve.llm.cassette.miss import Spoken
 from evolve.llm.cassette.recordings import Recordings, Speaker, ending_fields
-from evolve.llm.cassette.tape import Tape, text_of
+from evolve.llm.cassette.tape import Tape
 
 OWN = Speaker(0, "", 7, "search")
 
@@ -28,7 +28,7 @@ class Library:
         return Recordings(self.tape, share_splits)
 
     def add(self, recordings: Recordings, speaker: Speaker, *said: str, answer: str = "x") -> Json:
-        names = [self.tape.put(text_of({"role": "user", "content": text})) for text in said]
+        names = [recordings.put({"role": "user", "content": text}) for text in said]
         line: Json = {
             "event": "call",
             "launch": speaker.launch,
@@ -56,7 +56,7 @@ class Library:
 
 
 def spoken(recordings: Recordings, *said: str, model: str = "m") -> Spoken:
-    return recordings.spoken(model, [text_of({"role": "user", "content": text}) for text in said], rest_of({}))
+    return recordings.spoken(model, {"messages": [{"role": "user", "content": text} for text in said]})
 
 
 @pytest.fixture
