@@ -57,9 +57,7 @@ def run(folder: Path, plain: bool, tape: Tape | None) -> None:
             click.echo(f"{interrupted} moves were cut off when the run stopped last; they are tried again", err=True)
         with (
             Workshop(settings, folder, cassette) as workshop,
-            watch(
-                archive, settings, plain=plain, spent=workshop.spent, throttled=workshop.throttle.line
-            ) as listener,
+            watch(archive, settings, plain=plain, spent=workshop.spent, throttled=workshop.throttle.line) as listener,
         ):
             archive.note("isolation", workshop.sandbox.isolation)
             why = f" ({workshop.sandbox.note})" if workshop.sandbox.note else ""

@@ -2,8 +2,8 @@
 
     python examples/bench/gateway_memory.py [--calls 100000]
 
-As in a run, each five hundred calls are a rollout of their own: a session, its socket, a transcript. The gateway has this
-process to itself; the service and the callers are others.
+As in a run, calls come in rollouts, here of five hundred: each has a session, its socket, a transcript. The gateway has
+this process to itself; the service and the callers are others.
 """
 
 from __future__ import annotations
