@@ -79,7 +79,7 @@ class PriceEntry:
     source: str = ""
     """Address of the provider's price page, for built-in prices."""
     checked: date | None = None
-    """The day on which a built-in price was last compared with its source."""
+    """The day of the newest copy or audit that a built-in price rests on (see prices.toml)."""
 
     def age(self, today: date) -> int | None:
         """Days since it was compared; None where there is nothing to compare with."""
