@@ -54,6 +54,8 @@ class _Attempt:
     """Its share of the time of a machine that is paid by the hour."""
     booked: list[Call] = field(default_factory=list)
     """What was charged for it so far: tries whose answers were lost, and in the end the call itself."""
+    lost: list[str] = field(default_factory=list)
+    """Why those answers were lost."""
 
     @property
     def tokens(self) -> int:
@@ -179,7 +181,7 @@ class Meter:
             reservation = await self._reserve(role, model, request)
         except (BudgetSpent, ModelError) as error:
             if not spent_before:  # what is asked after the end is refused without asking the cassette, too
-                self._keep(model, request, error, ())
+                self._keep(model, request, error)
             raise
         attempt = _Attempt(role, model, request, reservation, time.monotonic())
         return await self._send(attempt)
@@ -189,20 +191,26 @@ class Meter:
 
         Raises: `BudgetSpent`, `ModelError`, as it did then.
         """
+        ending, sent, lost = take.ending, {**request, "messages": list(take.messages)}, iter(take.lost)
+        last = Call(role, model.label, 0, 0, 0, 0.0, 0.0, 0, "budget") if isinstance(ending, BudgetSpent) else None
         for then in take.calls:
             usage = Usage(then.input_tokens, then.cached_tokens, output_tokens=then.output_tokens)
+            self.account.book(role, model.label, usage, then.usd, status="replayed")
             call = replace(then, role=role, status="replayed" if then.status == "ok" else then.status)
-            self.account.book(role, model.label, usage, then.usd, status=call.status)
             self.calls.append(call)
-        ending, sent = take.ending, {**request, "messages": list(take.messages)}
-        last = self.calls[-1] if take.calls else Call(role, model.label, 0, 0, 0, 0.0, 0.0, 0, "budget")
+            if call.status == CUT_OFF:
+                self._transcript.write(sent, None, call, at=_now(), error=next(lost, None))
+            else:
+                last = call
         if isinstance(ending, Completion):
+            assert last is not None
             self.steps += 1
             usage = ending.usage
             self._learn(request, estimate(request, self._bytes_per_token), usage if usage != Usage() else None)
             self._transcript.write(sent, ending.body, last, at=_now())
             return ending
-        self._transcript.write(sent, None, last, at=_now(), error=redact(str(ending)))
+        if last is not None:  # else it ended before it was sent, or once more after a lost try
+            self._transcript.write(sent, None, last, at=_now(), error=redact(str(ending)))
         if isinstance(ending, BudgetSpent):
             self.spent_out = ending.whose
         else:
@@ -298,19 +306,19 @@ class Meter:
             self._close(attempt, None, usage, status="cancelled", error="the rollout ended before the answer came")
             raise
         except BudgetSpent as error:  # after a lost try there was nothing left for another
-            self._keep(attempt.model, attempt.request, error, attempt.booked)
+            self._keep(attempt.model, attempt.request, error, attempt.booked, attempt.lost)
             raise
         except ModelError as error:
             self._note_fault(error, attempt.model)
             self._close(attempt, None, None if attempt.owed else Usage(), status=error.kind, error=redact(str(error)))
-            self._keep(attempt.model, attempt.request, error, attempt.booked)
+            self._keep(attempt.model, attempt.request, error, attempt.booked, attempt.lost)
             raise
         except Exception as error:  # the boundary to providers, which others write: their bugs are not the agent's
             failure = ModelError(redact(f"the provider {provider.name!r} failed: {error!r}"), kind="unavailable")
             self._note_fault(failure, attempt.model)
             usage = None if attempt.owed else Usage()
             self._close(attempt, None, usage, status=failure.kind, error=str(failure))
-            self._keep(attempt.model, attempt.request, failure, attempt.booked)
+            self._keep(attempt.model, attempt.request, failure, attempt.booked, attempt.lost)
             raise failure from error
         finally:
             self.pausing.discard(task)
@@ -319,7 +327,7 @@ class Meter:
         assert attempt.reservation is not None
         self._learn(attempt.request, attempt.reservation.worst.input_tokens, usage)
         self._close(attempt, completion, usage, status="ok", error=None)
-        self._keep(attempt.model, attempt.request, completion, attempt.booked)
+        self._keep(attempt.model, attempt.request, completion, attempt.booked, attempt.lost)
         return completion
 
     async def _try(self, attempt: _Attempt, task: asyncio.Task[Any]) -> Completion:
@@ -367,7 +375,8 @@ class Meter:
         began = attempt.tried or attempt.began
         cost, reservation = self._charged(attempt, attempt.reservation, None, CUT_OFF), attempt.reservation
         attempt.reservation = None
-        why = attempt.retried[-1] if attempt.retried else None
+        why = attempt.retried[-1]  # a try after a lost one is one more
+        attempt.lost.append(why)
         call = _call(attempt.role, attempt.model.label, cost, time.monotonic() - began, 0, CUT_OFF)
         self.calls.append(call)
         attempt.booked.append(call)
@@ -387,10 +396,15 @@ class Meter:
         return self.account.settle(reservation, usage, usd, status=status)
 
     def _keep(
-        self, model: Model, request: Json, ending: Completion | ModelError | BudgetSpent, calls: Sequence[Call]
+        self,
+        model: Model,
+        request: Json,
+        ending: Completion | ModelError | BudgetSpent,
+        calls: Sequence[Call] = (),
+        lost: Sequence[str] = (),
     ) -> None:
         if self._shared.cassette is not None:
-            self._shared.cassette.keep(self.scope, model.label, request, ending, calls)
+            self._shared.cassette.keep(self.scope, model.label, request, ending, calls, lost)
 
     def _close(
         self, attempt: _Attempt, completion: Completion | None, usage: Usage | None, *, status: str, error: str | None
