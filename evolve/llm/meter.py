@@ -206,7 +206,7 @@ class Meter:
             assert last is not None
             self.steps += 1
             usage = ending.usage
-            self._learn(request, estimate(request, self._bytes_per_token), usage if usage != Usage() else None)
+            self._learn(request, estimate(request, self._bytes_per_token), usage if usage.told else None)
             self._transcript.write(sent, ending.body, last, at=_now())
             return ending
         if last is not None:  # else it ended before it was sent, or once more after a lost try
@@ -323,7 +323,7 @@ class Meter:
         finally:
             self.pausing.discard(task)
         self.steps += 1
-        usage = completion.usage if completion.usage != Usage() else None
+        usage = completion.usage if completion.usage.told else None
         assert attempt.reservation is not None
         self._learn(attempt.request, attempt.reservation.worst.input_tokens, usage)
         self._close(attempt, completion, usage, status="ok", error=None)
