@@ -18,14 +18,15 @@ from evolve.llm.base import Completion, Json, Model, ModelError, Role, Scope, Us
 from evolve.llm.carried import Carried, bare, is_blamed, visible
 from evolve.llm.cassette import Cassette, Take
 from evolve.llm.dialect import Prepared, Reading, again, prepare, read
-from evolve.llm.ledger import FEWEST_OUTPUT_TOKENS, Account, BudgetSpent, Reservation, Whose, Worst, fitting
+from evolve.llm.ledger import Account, BudgetSpent, Reservation, Whose
 from evolve.llm.machine_time import MachineTime
+from evolve.llm.purse import Purse
 from evolve.llm.redact import redact
 from evolve.llm.retry import Retry
 from evolve.llm.traffic import CONTENT_STATUSES, Traffic
 from evolve.llm.transcript import Writer
 from evolve.llm.tripwire import Tripwire
-from evolve.llm.wire import BYTES_PER_TOKEN, RequestError, added_by_service, clean, estimate
+from evolve.llm.wire import RequestError, clean
 
 CUT_OFF = "cut_off"
 """Status of a try whose answer was lost on the way, and which was made again: charged in full."""
@@ -96,7 +97,7 @@ class Meter:
         """Tasks that wait for their next try: nothing of theirs is at a provider."""
         self._transcript = transcript
         self._shared = shared
-        self._bytes_per_token = BYTES_PER_TOKEN
+        self._purse = Purse(account, shared.retry.deadline)
         self._carried = Carried()
 
     async def call(self, body: Mapping[str, Any]) -> Json:
@@ -166,7 +167,7 @@ class Meter:
     async def _once(self, role: str, model: Model, request: Json, events: Sequence[str] = ()) -> Completion:
         """One call, from its reservation to its settlement. Raises: `BudgetSpent`, `ModelError`."""
         self._count(model, events)
-        request = self._within_call(model, request)
+        request = self._purse.within_call(model, request)
         cassette = self._shared.cassette
         if cassette is not None and self.spent_out is None:
             try:
@@ -205,8 +206,7 @@ class Meter:
         if isinstance(ending, Completion):
             assert last is not None
             self.steps += 1
-            usage = ending.usage
-            self._learn(request, estimate(request, self._bytes_per_token), usage if usage.told else None)
+            self._purse.learn(request, self._purse.prompt_tokens(request), ending.usage)
             self._transcript.write(sent, ending.body, last, at=_now())
             return ending
         if last is not None:  # else it ended before it was sent, or once more after a lost try
@@ -230,29 +230,9 @@ class Meter:
         text = f"there is no model {role!r}; ask for a role: {roles}"
         raise RequestError(404, text, code="model_not_found", param="model")
 
-    def _within_call(self, model: Model, request: Json) -> Json:
-        """The request, generating no more than the cap on a call pays for.
-
-        Raises: `ModelError` of kind context_length where the prompt leaves too little: the agent may shorten it.
-        """
-        cap = self.account.usd_per_call
-        if cap is None:
-            return request
-        prompt, wanted = estimate(request, self._bytes_per_token), request["max_tokens"]
-        most = fitting(model.price, prompt, wanted, cap - self._machine_usd(model))
-        if most < min(FEWEST_OUTPUT_TOKENS, wanted):
-            text = f"a call may cost ${cap:g}, which such a long prompt leaves too little of: shorten the messages"
-            raise ModelError(text, kind="context_length", status=400)
-        return {**request, "max_tokens": most}
-
-    def _machine_usd(self, model: Model) -> float:
-        """What a machine paid by the hour could cost while a call with all its tries is on it alone."""
-        return (model.price.hour or 0.0) * self._shared.retry.deadline / 3600
-
     async def _reserve(self, role: str, model: Model, request: Json) -> Reservation:
         """Raises: `BudgetSpent`; where only this hour's money is spent, waits for the hour to pass."""
-        tokens = Worst.of(model.price, estimate(request, self._bytes_per_token), request["max_tokens"])
-        worst = replace(tokens, usd=tokens.usd + self._machine_usd(model))
+        worst = self._purse.worst(model, request)
         while True:
             try:
                 if self.spent_out is not None:
@@ -325,7 +305,7 @@ class Meter:
         self.steps += 1
         usage = completion.usage if completion.usage.told else None
         assert attempt.reservation is not None
-        self._learn(attempt.request, attempt.reservation.worst.input_tokens, usage)
+        self._purse.learn(attempt.request, attempt.reservation.worst.input_tokens, completion.usage)
         self._close(attempt, completion, usage, status="ok", error=None)
         self._keep(attempt.model, attempt.request, completion, attempt.booked, attempt.lost)
         return completion
@@ -385,15 +365,8 @@ class Meter:
         attempt.owed = False
 
     def _charged(self, attempt: _Attempt, reservation: Reservation, usage: Usage | None, status: str) -> Bill:
-        """Settle a call; `usage` None charges the worst case."""
-        price = attempt.model.price
-        if usage is None and price.hour is not None and not (price.input or price.output):
-            usage = Usage()  # its tokens are not known, but only its time costs, and that is
-        usd = price.of(usage) if usage is not None else 0.0
-        if price.hour is not None:
-            usd += attempt.machine_seconds * price.hour / 3600
-        attempt.machine_seconds = 0.0
-        return self.account.settle(reservation, usage, usd, status=status)
+        seconds, attempt.machine_seconds = attempt.machine_seconds, 0.0
+        return self._purse.settle(attempt.model, reservation, usage, seconds, status)
 
     def _keep(
         self,
@@ -428,11 +401,6 @@ class Meter:
     def _note_fault(self, error: ModelError, model: Model) -> None:
         if self.fault is None and is_house_fault(error, model):
             self.fault = redact(f"{model.label}: {error}")
-
-    def _learn(self, request: Json, estimated: int, usage: Usage | None) -> None:
-        """A prompt denser than estimated makes the next estimates of this rollout denser, with a tenth to spare."""
-        if usage is not None and usage.input_tokens > estimated:
-            self._bytes_per_token *= (estimated - added_by_service(request)) / (1.1 * usage.input_tokens)
 
 
 def is_house_fault(error: ModelError, model: Model) -> bool:
