@@ -35,6 +35,8 @@ class Attempt:
     dropped: dict[str, str] = field(default_factory=dict)
     child: dict[str, bytes] | None = None
     shape: str | None = None
+    clocked: bool = False
+    """Whether the clock had a say."""
 
 
 def expand(job: ExpansionJob, house: House) -> Record:
@@ -61,7 +63,7 @@ def expand(job: ExpansionJob, house: House) -> Record:
         issue=attempt.issue,
         child=attempt.child if living else None,
         shape=attempt.shape if living else None,
-        clocked=attempt.run is not None and attempt.run.clocked,
+        clocked=attempt.clocked,
     )
 
 
@@ -71,6 +73,7 @@ def beget(job: ExpansionJob, attempt: Attempt, house: House) -> tuple[Outcome, s
     attempt.issue, attempt.calls = reply.text, (reply.call,)
     run = attempt.run = rewrite(job, reply.text, house)
     attempt.calls += run.calls
+    attempt.clocked = run.clocked
     cause = void(run)
     if cause is not None:
         return Outcome.VOID, cause
@@ -93,7 +96,10 @@ def beget(job: ExpansionJob, attempt: Attempt, house: House) -> tuple[Outcome, s
     if attempt.shape in job.known:
         return Outcome.DUPLICATE, "the same code as a known agent"
     death = life_check(child, house, Scope(f"{job.key}-life", job.seed, move=job.key))
-    return (Outcome.BORN, "passes the life check") if death is None else (Outcome.STILLBORN, death)
+    if death is None:
+        return Outcome.BORN, "passes the life check"
+    attempt.clocked = attempt.clocked or death.clocked
+    return Outcome.STILLBORN, death.reason
 
 
 def diagnose(job: ExpansionJob, house: House) -> Reply:

@@ -7,6 +7,7 @@ model, which also sends it calls that are malformed. What the agent prints or cl
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from evolve.house import House
 from evolve.llm import Caps, Model, Price, Role, Scope
@@ -26,20 +27,30 @@ COMPILE = (
 )
 
 
-def life_check(agent: Mapping[str, bytes], house: House, scope: Scope) -> str | None:
-    """Why the agent cannot live, in one sentence; None if it can. Raises: `SandboxError`."""
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Why an agent cannot live."""
+
+    reason: str
+    """In one sentence."""
+    clocked: bool = False
+    """Whether it was too slow: on another machine, or at another time, it might have lived."""
+
+
+def life_check(agent: Mapping[str, bytes], house: House, scope: Scope) -> Death | None:
+    """Why the agent cannot live; None if it can. Raises: `SandboxError`."""
     with house.sandbox.open(limits=house.limits, image=house.image) as box:
         box.put({f"agent/{path}": File(content) for path, content in agent.items()})
         compiled = box.run(["python", "-c", COMPILE], seconds=SECONDS)
         if not compiled.ok:
-            return f"does not compile: {last_line(compiled)}"
+            return Death(f"does not compile: {last_line(compiled)}", compiled.timed_out)
         checked = box.run(["python", "-m", "agent", "--selfcheck"], seconds=SECONDS)
         if not checked.ok:
-            return f"fails its self-check: {last_line(checked)}"
+            return Death(f"fails its self-check: {last_line(checked)}", checked.timed_out)
     return scripted_exercise(agent, house, scope)
 
 
-def scripted_exercise(agent: Mapping[str, bytes], house: House, scope: Scope) -> str | None:
+def scripted_exercise(agent: Mapping[str, bytes], house: House, scope: Scope) -> Death | None:
     """Why the agent fails the exercise, or None."""
     task = exercise(scope.seed)
     files = {path: File(content) for path, content in task.files.items()}
@@ -49,11 +60,12 @@ def scripted_exercise(agent: Mapping[str, bytes], house: House, scope: Scope) ->
     if run.fault is not None:
         raise SandboxError(f"the scripted model failed: {run.fault}")
     if run.timed_out:
-        return "does not end the scripted exercise in time"
+        return Death("does not end the scripted exercise in time", clocked=True)
     if run.crashed and run.status == "none":
-        return f"in the scripted exercise it {run.account}"
+        return Death(f"in the scripted exercise it {run.account}", run.clocked)
     after = {path: file.content for path, file in run.diff.apply(files).items()}
-    return failure(task, run.messages, after, run.status, run.summary)
+    failed = failure(task, run.messages, after, run.status, run.summary)
+    return None if failed is None else Death(failed, run.clocked)
 
 
 def last_line(result: Result) -> str:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from evolve.board import board_of
 from evolve.entry import choose_entry
 from evolve.evidence import evidence_of, overflowed
 from evolve.jobs import EvaluationJob, Evidence, ExpansionJob, Job, Record
+from evolve.landings import landing_in, landing_of
 from evolve.llm import Cassette, Outage, redact
 from evolve.outages import Outages
 from evolve.packed import packed
@@ -152,7 +154,7 @@ class Evolution:
         """See that the cassette and the archive tell of the same run. Raises: `ModelError`."""
         rows = moves_of(self.archive.history())
         told = [(key_of(row), what_of(row), row.decision) for row in rows]
-        ended = {key_of(row) for row in rows if row.outcome is not None and row.reason != INTERRUPTED}
+        ended = {key_of(row): landing_in(self.archive, row) for row in rows if has_ended(row)}
         cassette.go_on([(key, what, number) for key, what, number in told if number is not None], ended)
 
     def _look_at_the_services(self) -> None:
@@ -275,7 +277,7 @@ class Evolution:
 
     def _land(self, row: Row, future: Future[Record]) -> None:
         """Close a move's row with what came of it."""
-        record = self._outages.explained(key_of(row), record_of(future))
+        record = self._concluded(row, self._outages.explained(key_of(row), record_of(future)))
         self._rest_after(record)
         keep(self.archive, row, record.files)
         if self.cassette is not None and not record.repeatable:
@@ -284,11 +286,24 @@ class Evolution:
             self._close_expansion(row, record) if isinstance(row, Expansion) else self._close_evaluation(row, record)
         )
         if self.cassette is not None:
-            self.cassette.landed(key_of(row))
+            self.cassette.landed(key_of(row), landing_of(record))
         self._note_spending()
         self._take_in(closed)
         self.listener.closed(closed)
         self._announce_quarantine()
+
+    def _concluded(self, row: Row, record: Record) -> Record:
+        """What came of a move, as its row will say it: others were born while a child was being written."""
+        if isinstance(row, Evaluation) or record.outcome not in (Outcome.BORN, Outcome.DUPLICATE):
+            return record
+        twin = self._twin(record)
+        if twin is None:
+            return replace(record, outcome=Outcome.BORN)
+        return replace(record, outcome=Outcome.DUPLICATE, reason=f"the same code as agent {twin}")
+
+    def _twin(self, record: Record) -> int | None:
+        """The agent that has the code of a child already."""
+        return next((agent.id for agent in self.archive.history().agents if agent.shape == record.shape), None)
 
     def _announce_quarantine(self) -> None:
         """Say which tasks are left alone from now on, or are tried again; never in silence."""
@@ -331,23 +346,17 @@ class Evolution:
         )
 
     def _close_expansion(self, row: Expansion, record: Record) -> Row:
-        outcome, reason, twin = record.outcome, record.reason, None
-        if outcome in (Outcome.BORN, Outcome.DUPLICATE):
-            # Others were born while this one was being written, so the twin is looked for now.
-            twin = next((agent.id for agent in self.archive.history().agents if agent.shape == record.shape), None)
-            outcome = Outcome.BORN if twin is None else Outcome.DUPLICATE
-            reason = reason if twin is None else f"the same code as agent {twin}"
-        born = outcome is Outcome.BORN
+        born = record.outcome is Outcome.BORN
         return self.archive.close_expansion(
             row.id,
-            outcome,
-            reason=reason,
+            record.outcome,
+            reason=record.reason,
             issue=record.issue,
             seconds=record.seconds,
             calls=record.calls,
             files=record.child if born else None,
             shape=record.shape if born else None,
-            twin=twin,
+            twin=self._twin(record) if record.outcome is Outcome.DUPLICATE else None,
         )
 
     def _note_spending(self) -> None:
@@ -372,6 +381,11 @@ def key_of(row: Row) -> str:
 def what_of(row: Row) -> str:
     """A move in words that are the same in every replay of its run."""
     return f"expand agent {row.parent}" if isinstance(row, Expansion) else f"evaluate agent {row.agent} on {row.task}"
+
+
+def has_ended(row: Row) -> bool:
+    """Whether a move is over, and was not cut off."""
+    return row.outcome is not None and row.reason != INTERRUPTED
 
 
 def record_of(future: Future[Record]) -> Record:

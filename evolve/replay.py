@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from archive import INTERRUPTED, Bill, Evaluation, Expansion, History, Outcome
 from evolve.jobs import Job, Record
+from evolve.landings import departure, landing_in
 from evolve.llm import Cassette, Launch, ModelError, Step
-from evolve.loop import ASKED, Evolution, Row, key_of, record_of, what_of
+from evolve.loop import ASKED, Evolution, Row, has_ended, key_of, record_of, what_of
 from evolve.policies import Expand, Move
 from evolve.policies.base import View
 from evolve.seeds import generator
@@ -49,23 +50,26 @@ class Replay(Evolution):
     def _open_cassette(self, cassette: Cassette) -> None:
         """Find where on the recording this run stands. Raises: `ModelError` if it is not a replay of it."""
         self._tape = cassette
-        rows = [
-            row for row in moves_of(self.archive.history()) if row.outcome is not None and row.reason != INTERRUPTED
-        ]
-        closed = in_closing_order(rows)
+        closed = in_closing_order([row for row in moves_of(self.archive.history()) if has_ended(row)])
         steps = cassette.steps_left([(row.decision, what_of(row)) for row in closed])
         self._keys: dict[int, str] = {}
         if steps is not None:
             recorded = cassette.landings()[: len(closed)]
             self._keys = {launch.number: key_of(row) for launch, row in zip(recorded, closed, strict=True)}
+            if cassette.mode == "replay":
+                ends = [(key_of(row), landing_in(self.archive, row)) for row in closed]
+                if (told := cassette.first_departure(ends)) is not None:
+                    raise self._another_run(f"is not the one on {cassette.path}: {told}")
         elif cassette.mode == "replay":
-            raise ModelError(
-                f"the run in {self.archive.folder} has moves that {cassette.path} does not have: replay into a new "
-                "folder, with the run.toml of the recorded run",
-                kind="refused",
-            )
+            raise self._another_run(f"has moves that {cassette.path} does not have")
         self._steps = deque(steps or ())
         self._departed = steps is None
+
+    def _another_run(self, why: str) -> ModelError:
+        return ModelError(
+            f"the run in {self.archive.folder} {why}: replay into a new folder, with the run.toml of the recorded run",
+            kind="refused",
+        )
 
     def _fill(self) -> Stop | None:
         if self._tape.missed is not None:
@@ -128,7 +132,9 @@ class Replay(Evolution):
         return [future for future, row in self._flying.items() if key_of(row) == key]
 
     def _land(self, row: Row, future: Future[Record]) -> None:
-        self._check(row, future)
+        told = departure(self._tape, key_of(row), self._concluded(row, record_of(future)))
+        if told is not None and self._tape.mode != "replay":
+            self.listener.say(f"{told}. The run goes on with what came now")
         if self._tape.missed is not None:  # the call that is not there may be one of this very move
             self._flying[future] = row
             return
@@ -136,18 +142,6 @@ class Replay(Evolution):
         if self._steps:
             self._steps.popleft()
             self._rest_until = 0.0
-
-    def _check(self, row: Row, future: Future[Record]) -> None:
-        """See that neither a fault of the house nor a clock ended a move that they did not end when it was recorded."""
-        if self._tape.mode != "replay" or self._tape.record_of(key_of(row)) is not None:
-            return
-        record = record_of(future)
-        if record.outcome in (Outcome.VOID, Outcome.TIMED_OUT):
-            self._tape.miss(
-                f"{key_of(row)} ({what_of(row)}) did not end here as it was recorded: {record.outcome}, "
-                f"{record.reason}. Mend that (a slower machine may need larger limits in [rollout]) and run again: the "
-                "replay goes on from there"
-            )
 
     def _depart(self, launch: Launch) -> Stop | None:
         """The policy chose otherwise than it did in the recorded run."""

@@ -32,9 +32,13 @@ MAX_VOIDS_OF_A_PAIR = 3
 
 
 def search(history: History) -> tuple[Evaluation, ...]:
-    """The evaluations that the policy asked for, without those that were cut off."""
-    asked = [row for row in history.evaluations if row.decision is not None]
-    return uncut(asked)
+    """The evaluations that the policy asked for, without those that were cut off, in the order of its decisions.
+
+    Not in that of their numbers: a move that is made again after a kill has a later one, and what is drawn from the
+    evaluations must not depend on that.
+    """
+    asked = [(row.decision, row) for row in history.evaluations if row.decision is not None]
+    return uncut([row for _, row in sorted(asked, key=lambda pair: pair[0])])
 
 
 def attempts(history: History) -> tuple[Expansion, ...]:

@@ -78,7 +78,7 @@ class Workshop:
         account = self.ledger.account(job.key)
         for call in record.calls:
             usage = Usage(call.input_tokens, call.cached_tokens, output_tokens=call.output_tokens)
-            account.book(call.role, call.model, usage, call.usd, status=call.status)
+            account.book(call.role, call.model, usage, call.usd, status="replayed")
         return record
 
     def spent(self) -> Bill:

@@ -127,6 +127,8 @@ def _print(cost: Cost) -> None:
     out = console()
     whole = cost.paid.bill.usd
     for by, groups in cost.by.items():
+        if not groups:
+            continue
         print_table(out, _table(by, groups, whole))
         if len(groups) > MOST_ROWS:
             out.print(plain(f"… and {count(len(groups) - MOST_ROWS, 'line')} more; --csv has all", "dim"))
@@ -147,7 +149,8 @@ def _print(cost: Cost) -> None:
 def _table(by: By, groups: Mapping[str, Sum], whole: float) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column(by, overflow="fold")
-    for name in ("calls", "input", "cached", "output", "thought", "usd", "share"):
+    thought = any(each.reasoning_tokens for each in groups.values())
+    for name in ("calls", "input", "cached", "output", *(["thought"] if thought else []), "usd", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, each in list(groups.items())[:MOST_ROWS]:
         bill = each.bill
@@ -157,7 +160,7 @@ def _table(by: By, groups: Mapping[str, Sum], whole: float) -> Table:
             f"{bill.input_tokens:,}",
             percent(each.cached_share),
             f"{bill.output_tokens:,}",
-            f"{each.reasoning_tokens:,}" if each.reasoning_tokens else "–",
+            *([f"{each.reasoning_tokens:,}" if each.reasoning_tokens else "–"] if thought else []),
             f"{bill.usd:.4f}",
             percent(bill.usd / whole if whole else None),
         )

@@ -8,8 +8,18 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from evolve.llm import Model, PriceEntry, ProviderSettings, Role, entry_of, open_models, price_table, services
-from evolve.settings import Settings
+from evolve.llm import (
+    Model,
+    ModelError,
+    PriceEntry,
+    ProviderSettings,
+    Role,
+    entry_of,
+    open_models,
+    price_table,
+    services,
+)
+from evolve.settings import Settings, SettingsError
 
 Facts = dict[str, Any]
 
@@ -63,6 +73,17 @@ def role_facts(settings: Settings) -> list[Facts]:
     ]
 
 
+def check_models(settings: Settings) -> None:
+    """See that the roles' models can be opened, as far as the settings say.
+
+    Raises: `SettingsError` for a service, a price or a parameter that is wrong. No key is asked for.
+    """
+    try:
+        role_facts(settings)
+    except ModelError as error:
+        raise SettingsError(str(error)) from None
+
+
 def rates(model: Model) -> Facts:
     """A model's price as facts, without what is not set."""
     return {name: value for name, value in asdict(model.price).items() if value is not None}
@@ -81,6 +102,11 @@ def built_in_labels() -> list[str]:
     return [f"{service}:{name}" for service, models in price_table().entries.items() for name in models]
 
 
+def priced_labels(settings: Settings) -> list[str]:
+    """The models that run.toml itself sets prices for, as `service:model`."""
+    return [f"{service}:{name}" for service, own in settings.providers.items() for name in own.prices]
+
+
 def price_facts(labels: Iterable[str], providers: Mapping[str, ProviderSettings], today: date) -> list[Facts]:
     """The price of each model and how it is known. Raises: `ModelError` for a service or a price that is not known."""
     known = services(providers)
@@ -88,7 +114,8 @@ def price_facts(labels: Iterable[str], providers: Mapping[str, ProviderSettings]
     for label in labels:
         service, _, name = label.partition(":")
         if service not in known and service != "offline":
-            open_models({"solve": label}, providers, unplugged=True)  # says which services there are
+            names = ", ".join(sorted({"offline", *known}))
+            raise ModelError(f"{label}: there is no service {service!r}; there are {names}", kind="refused")
         entry = entry_of(service, name, known.get(service, ProviderSettings()))
         facts.append({"model": label, **price_row(entry, today)})
     return facts

@@ -16,6 +16,7 @@ from evolve.cli.cassettes import Tape, cassette_options, opened
 from evolve.cli.naming import agent_called
 from evolve.cli.render import echo_json, paired_lines, percent
 from evolve.jobs import EvaluationJob
+from evolve.landings import departure, landing_of
 from evolve.llm import ModelError
 from evolve.loop import keep, key_of, record_of, what_of
 from evolve.packed import packed
@@ -137,8 +138,11 @@ def measure(
             flying[executor.submit(workshop.perform, job) if known is None else done_already(known)] = row
         for done, future in enumerate(as_completed(flying), 1):
             row, record = flying[future], record_of(future)
+            told = None if cassette is None else departure(cassette, key_of(row), record)
             if cassette is not None and cassette.missed is not None:
                 break  # nothing that was under way then counts
+            if told is not None:
+                click.echo(told, err=True)
             keep(archive, row, record.files)
             if cassette is not None and not record.repeatable:
                 cassette.keep_record(key_of(row), packed(record))
@@ -154,7 +158,7 @@ def measure(
                 source=record.source,
             )
             if cassette is not None:
-                cassette.landed(key_of(row))
+                cassette.landed(key_of(row), landing_of(record))
             cached = f" from the cache ({record.source})" if record.source else ""
             click.echo(f"{done} of {len(flying)}: {row.task}: {record.outcome}{cached}", err=True)
     if cassette is not None and cassette.missed is not None:

@@ -16,13 +16,14 @@ from evolve.cli.exchange import Result, converse, worst_usd
 from evolve.cli.inventory import (
     Facts,
     built_in_labels,
-    full,
     labels_of,
     one_role,
     price_facts,
+    priced_labels,
     role_facts,
     service_facts,
 )
+from evolve.cli.naming import model_called
 from evolve.cli.render import console, count, echo_json, plain, print_table
 from evolve.llm import Model, ModelError, Role, price_table, redact
 from evolve.llm.dialect import EVENTS
@@ -61,12 +62,16 @@ def list_(folder: Path | None, as_json: bool) -> None:
     if as_json:
         echo_json({"services": services, "roles": roles})
         return
-    table = _table("service", "kind", "key", "set", "address")
+    about = _table("service", "kind", "key", "set")
+    # Apart from the rest, for beside it there is no room for an address on a terminal of 80 columns.
+    addresses = _table("service", "address")
     for each in services:
-        for number, url in enumerate(each["urls"] or [""]):
-            about = (each["service"], each["kind"], each["key_env"] or "–", set_text(each))
-            table.add_row(*map(plain, (*(about if number == 0 else [""] * 4), url)))
-    print_table(console(), table)
+        about.add_row(*map(plain, (each["service"], each["kind"], each["key_env"] or "–", set_text(each))))
+        for number, url in enumerate(each["urls"]):
+            addresses.add_row(*map(plain, (each["service"] if number == 0 else "", url)))
+    print_table(console(), about)
+    click.echo()
+    print_table(console(), addresses)
     for each in services:
         if each["limits"]:
             limits = ", ".join(f"{limit} = {value:g}" for limit, value in each["limits"].items())
@@ -74,32 +79,25 @@ def list_(folder: Path | None, as_json: bool) -> None:
     if folder is None:
         click.echo("\nName a RUN to see what its roles use; `clade models test RUN` tries them.")
         return
-    table = _table("role", "model", "protocol", "output at most", "parameters", "left out")
-    for each in roles:
-        parameters = " ".join(f"{name}={value}" for name, value in each["parameters"].items())
-        left_out = " ".join(each["left_out"])
-        cells = (each["role"], each["model"], each["protocol"], f"{each['max_output_tokens']:,}", parameters, left_out)
-        table.add_row(*map(plain, cells))
-    click.echo()
-    print_table(console(), table)
+    show_roles(roles)
 
 
 @models.command()
-@click.argument("names", metavar="[RUN] [SERVICE:MODEL]…", nargs=-1)
+@click.argument("names", metavar="[RUN] [MODEL]…", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def price(names: Sequence[str], as_json: bool) -> None:
     """Say what models cost, in US dollars per million tokens, and how that is known.
 
-    With RUN: the models of its roles, by its own prices where it sets some. With SERVICE:MODEL: that one. With neither:
-    the built-in table. Prices of a run's own go into its run.toml, as [providers.SERVICE.prices.MODEL].
+    With RUN: the models of its roles, by its own prices where it sets some. With MODEL: that one, as SERVICE:MODEL or
+    by its bare name where only one service has a price for it. With neither: the built-in table. Prices of a run's own
+    go into its run.toml, as [providers.SERVICE.prices.MODEL].
     """
     folders = [Path(name) for name in names if (Path(name) / FILE).exists()]
-    wanted = [full(name) for name in names if not (Path(name) / FILE).exists()]
     if len(folders) > 1:
         raise click.UsageError("name one RUN at most")
-    if strange := next((name for name in wanted if ":" not in name or name.endswith(":")), None):
-        raise click.UsageError(f"{strange!r} is neither a run's folder (with a {FILE}) nor SERVICE:MODEL")
     settings = settings_of(folders[0] if folders else None)
+    priced = dict.fromkeys([*priced_labels(settings), *built_in_labels()])
+    wanted = [model_called(name, list(priced)) for name in names if not (Path(name) / FILE).exists()]
     labels = ([*labels_of(settings)] if folders else []) + wanted or built_in_labels()
     try:
         rows = price_facts(labels, settings.providers, today())
@@ -108,7 +106,7 @@ def price(names: Sequence[str], as_json: bool) -> None:
     if as_json:
         echo_json({"version": price_table().version, "unit": "US dollars per million tokens", "models": rows})
         return
-    table = _table("model", "input", "cached", "cache write", "output", "known from")
+    table = _table("model", "input", "cached", "cache\nwrite", "output", "known from")
     for row in rows:
         table.add_row(plain(row["model"]), *map(plain, rates_text(row)), plain(origin_text(row)))
         if row["above"] is not None:
@@ -204,6 +202,24 @@ def stats_facts(ledger: Path) -> dict[str, Facts]:
         for name, counts in each.items():
             each[name] = dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
     return facts
+
+
+def show_roles(roles: Sequence[Facts]) -> None:
+    """Print what each role uses, what its settings add to a request, and what they take out of an agent's."""
+    about = _table("role", "model", "protocol", "output at most")
+    added = _table("role", "parameters")
+    taken = _table("role", "left out of what agents ask for, as the model refuses it")
+    for each in roles:
+        about.add_row(*map(plain, (each["role"], each["model"], each["protocol"], f"{each['max_output_tokens']:,}")))
+        if each["parameters"]:
+            parameters = " ".join(f"{name}={value}" for name, value in each["parameters"].items())
+            added.add_row(plain(each["role"]), plain(parameters))
+        if each["left_out"]:
+            taken.add_row(plain(each["role"]), plain(" ".join(each["left_out"])))
+    for table in (about, added, taken):
+        if table.rows:
+            click.echo()
+            print_table(console(), table)
 
 
 def settings_of(folder: Path | None) -> Settings:

@@ -18,6 +18,7 @@ from evolve.ancestor import ancestor
 from evolve.cli.cassettes import Tape, cassette_options, opened
 from evolve.cli.estimate import estimate_line
 from evolve.cli.farewell import farewell
+from evolve.cli.inventory import check_models
 from evolve.cli.live import Live, PlainLog, watch
 from evolve.loop import ASKED
 from evolve.remembered import open_memory
@@ -51,6 +52,7 @@ def run(folder: Path, plain: bool, tape: Tape | None) -> None:
     after a crash: nothing that was measured is lost. Exit status: 0 finished, 1 it could not go on, 130 interrupted.
     """
     settings = load(folder)
+    check_models(settings)
     with opened(tape) as cassette, open_archive(folder, settings) as archive:  # without its cassette no run begins
         interrupted = archive.void_open()
         if interrupted:

@@ -17,7 +17,7 @@ from evolve.llm.base import (
     Scope,
     Usage,
 )
-from evolve.llm.cassette import Cassette, Launch, Mode, Step
+from evolve.llm.cassette import Cassette, Landing, Launch, Mode, Step
 from evolve.llm.catalogue import ModelSettings, ProviderSettings, limits_of, open_models, services
 from evolve.llm.gateway import Gateway, Reply
 from evolve.llm.ledger import Account, BudgetSpent, Ledger, Totals
@@ -42,6 +42,7 @@ __all__ = [
     "Event",
     "Gateway",
     "Json",
+    "Landing",
     "Launch",
     "Ledger",
     "Limits",

@@ -32,6 +32,11 @@ class Usage:
     reasoning_tokens: int = 0
     """Part of `output_tokens` that the model thought with, where the service tells it."""
 
+    @property
+    def told(self) -> bool:
+        """Whether the service told anything at all: no call takes no tokens."""
+        return bool(self.input_tokens or self.output_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Price:

@@ -1,8 +1,7 @@
 """One address of a model service: a JSON body goes out with the key, the answer's JSON or a `ModelError` comes back.
 
-aiohttp's client is used instead of an SDK because it adds a fraction of a millisecond where the SDKs' HTTP pool adds
-several under load. What an answer means is its provider's matter; what an error means is read here, in the shapes that
-the services write them.
+No SDK is used, because their HTTP pool adds several milliseconds under load. What an answer means is its provider's
+matter; what an error means is read here, in the shapes that the services write them.
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
-
 from evolve.llm.base import Json, ModelError
+from evolve.llm.exchange import NotSentError, Target, Way
 from evolve.llm.faults import error_of
 from evolve.llm.jsontext import dumps, loads
+from evolve.llm.lines import Lines
 from evolve.llm.redact import redact
+from evolve.llm.remote import Remote
 
-ANSWER_LIMIT = 32 * 1024 * 1024
-"""Bytes of an answer after which it is not one."""
-CONNECT_SECONDS = 10.0
 AZURE = re.compile(r"\.azure\.(?:com|us|cn)$")
 """Hosts that want a key in the header `api-key`: as a bearer token they take only tokens of Entra ID."""
 ANSWERS = {"chat/completions": ("choices", "a chat completion"), "responses": ("output", "a response")}
@@ -58,51 +55,43 @@ class HttpClient:
         self._field, self._what = ANSWERS[path]
         self._secrets = (key,) if key else ()
         self._key_env = key_env
-        self._headers = _key_header(self.url, key) if key else {}
-        self._timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
-        self._socket = socket
-        self._client: aiohttp.ClientSession | None = None
+        headers = {"content-type": "application/json", **(_key_header(self.url, key) if key else {})}
+        self._target = Target(self.url, headers, socket)
+        self._seconds = seconds
+        self._way: Way | None = None
 
     async def post(self, body: Json, headers: Mapping[str, str] | None = None) -> Json:
         """The JSON object that the service answers with.
 
         Raises: `ModelError` when there is no answer, and for an error, whatever status it came with.
         """
-        if self._client is None:  # made here because it belongs to the loop that calls
-            self._client = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(self._socket, limit=0)
-                if self._socket
-                else aiohttp.TCPConnector(limit=0),
-                headers=self._headers,
-                timeout=self._timeout,
-                cookie_jar=aiohttp.DummyCookieJar(),  # nothing that a service sets links one rollout to the next
-                proxy=None if self._socket else proxy_of(self.url),
-            )
+        if self._way is None:  # made here because it belongs to the loop that calls
+            self._way = self._found()
         try:
-            async with self._client.post(
-                self.url,
-                data=dumps(body),
-                headers={"content-type": "application/json", **(headers or {})},
-                allow_redirects=False,
-            ) as response:
-                content = await _read(response)
-        except aiohttp.InvalidURL as error:
-            raise ModelError(f"{self.name}: {self.url} is not a URL", kind="refused") from error
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # nothing was sent
-            raise self.unavailable(redact(f"{type(error).__name__}: {error}", self._secrets)) from error
+            answer = await self._way.post(dumps(body), headers or {}, self._seconds)
+        except NotSentError as error:
+            raise self.unavailable(redact(str(error), self._secrets)) from error
         except TimeoutError as error:
-            raise self.lost(f"no answer within {self._timeout.total:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise self.lost(redact(f"{type(error).__name__}: {error}", self._secrets)) from error
-        if len(content) > ANSWER_LIMIT:
-            raise self.lost(f"the answer is larger than {ANSWER_LIMIT} bytes")
-        text = redact(content.decode("utf-8", "replace"), self._secrets)
-        return self._answer(response.status, text, response.headers)
+            raise self.lost(f"no answer within {self._seconds:g} s") from error
+        except OSError as error:
+            raise self.lost(redact(str(error), self._secrets)) from error
+        text = redact(answer.content.decode("utf-8", "replace"), self._secrets)
+        return self._read(answer.status, text, answer.headers)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        if self._way is not None:
+            await self._way.close()
+            self._way = None
+
+    def _found(self) -> Way:
+        """The shortest way to the address. Raises: `ModelError` if there is none."""
+        try:
+            self._target.check()
+        except ValueError as error:
+            raise ModelError(f"{self.name}: {error}", kind="refused") from error
+        proxy = None if self._target.socket else proxy_of(self.url)
+        plain = urlsplit(self.url).scheme == "http" and proxy is None
+        return Lines(self._target) if plain else Remote(self._target, proxy)
 
     def unavailable(self, text: str) -> ModelError:
         return ModelError(f"{self.name} is not available: {text}", kind="unavailable")
@@ -115,7 +104,7 @@ class HttpClient:
         """The error for one that stands in an answer, with its own status."""
         return error_of(self.name, status, text, {}, self._key_env)
 
-    def _answer(self, status: int, text: str, headers: Mapping[str, str]) -> Json:
+    def _read(self, status: int, text: str, headers: Mapping[str, str]) -> Json:
         try:
             body = loads(text)
         except (ValueError, RecursionError):
@@ -197,13 +186,3 @@ def proxy_of(url: str) -> str | None:
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
     return getproxies().get(parts.scheme)
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The answer's bytes; reading ends beyond the limit."""
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > ANSWER_LIMIT:
-            break
-    return bytes(content)

@@ -18,14 +18,15 @@ from evolve.llm.base import Completion, Json, Model, ModelError, Role, Scope, Us
 from evolve.llm.carried import Carried, bare, is_blamed, visible
 from evolve.llm.cassette import Cassette, Take
 from evolve.llm.dialect import Prepared, Reading, again, prepare, read
-from evolve.llm.ledger import FEWEST_OUTPUT_TOKENS, Account, BudgetSpent, Reservation, Whose, Worst, fitting
+from evolve.llm.ledger import Account, BudgetSpent, Reservation, Whose
 from evolve.llm.machine_time import MachineTime
+from evolve.llm.purse import Purse
 from evolve.llm.redact import redact
 from evolve.llm.retry import Retry
 from evolve.llm.traffic import CONTENT_STATUSES, Traffic
 from evolve.llm.transcript import Writer
 from evolve.llm.tripwire import Tripwire
-from evolve.llm.wire import BYTES_PER_TOKEN, RequestError, added_by_service, clean, estimate
+from evolve.llm.wire import RequestError, clean
 
 CUT_OFF = "cut_off"
 """Status of a try whose answer was lost on the way, and which was made again: charged in full."""
@@ -54,6 +55,8 @@ class _Attempt:
     """Its share of the time of a machine that is paid by the hour."""
     booked: list[Call] = field(default_factory=list)
     """What was charged for it so far: tries whose answers were lost, and in the end the call itself."""
+    lost: list[str] = field(default_factory=list)
+    """Why those answers were lost."""
 
     @property
     def tokens(self) -> int:
@@ -94,7 +97,7 @@ class Meter:
         """Tasks that wait for their next try: nothing of theirs is at a provider."""
         self._transcript = transcript
         self._shared = shared
-        self._bytes_per_token = BYTES_PER_TOKEN
+        self._purse = Purse(account, shared.retry.deadline)
         self._carried = Carried()
 
     async def call(self, body: Mapping[str, Any]) -> Json:
@@ -164,7 +167,7 @@ class Meter:
     async def _once(self, role: str, model: Model, request: Json, events: Sequence[str] = ()) -> Completion:
         """One call, from its reservation to its settlement. Raises: `BudgetSpent`, `ModelError`."""
         self._count(model, events)
-        request = self._within_call(model, request)
+        request = self._purse.within_call(model, request)
         cassette = self._shared.cassette
         if cassette is not None and self.spent_out is None:
             try:
@@ -179,7 +182,7 @@ class Meter:
             reservation = await self._reserve(role, model, request)
         except (BudgetSpent, ModelError) as error:
             if not spent_before:  # what is asked after the end is refused without asking the cassette, too
-                self._keep(model, request, error, ())
+                self._keep(model, request, error)
             raise
         attempt = _Attempt(role, model, request, reservation, time.monotonic())
         return await self._send(attempt)
@@ -189,20 +192,25 @@ class Meter:
 
         Raises: `BudgetSpent`, `ModelError`, as it did then.
         """
+        ending, sent, lost = take.ending, {**request, "messages": list(take.messages)}, iter(take.lost)
+        last = Call(role, model.label, 0, 0, 0, 0.0, 0.0, 0, "budget") if isinstance(ending, BudgetSpent) else None
         for then in take.calls:
             usage = Usage(then.input_tokens, then.cached_tokens, output_tokens=then.output_tokens)
+            self.account.book(role, model.label, usage, then.usd, status="replayed")
             call = replace(then, role=role, status="replayed" if then.status == "ok" else then.status)
-            self.account.book(role, model.label, usage, then.usd, status=call.status)
             self.calls.append(call)
-        ending, sent = take.ending, {**request, "messages": list(take.messages)}
-        last = self.calls[-1] if take.calls else Call(role, model.label, 0, 0, 0, 0.0, 0.0, 0, "budget")
+            if call.status == CUT_OFF:
+                self._transcript.write(sent, None, call, at=_now(), error=next(lost, None))
+            else:
+                last = call
         if isinstance(ending, Completion):
+            assert last is not None
             self.steps += 1
-            usage = ending.usage
-            self._learn(request, estimate(request, self._bytes_per_token), usage if usage != Usage() else None)
+            self._purse.learn(request, self._purse.prompt_tokens(request), ending.usage)
             self._transcript.write(sent, ending.body, last, at=_now())
             return ending
-        self._transcript.write(sent, None, last, at=_now(), error=redact(str(ending)))
+        if last is not None:  # else it ended before it was sent, or once more after a lost try
+            self._transcript.write(sent, None, last, at=_now(), error=redact(str(ending)))
         if isinstance(ending, BudgetSpent):
             self.spent_out = ending.whose
         else:
@@ -222,29 +230,9 @@ class Meter:
         text = f"there is no model {role!r}; ask for a role: {roles}"
         raise RequestError(404, text, code="model_not_found", param="model")
 
-    def _within_call(self, model: Model, request: Json) -> Json:
-        """The request, generating no more than the cap on a call pays for.
-
-        Raises: `ModelError` of kind context_length where the prompt leaves too little: the agent may shorten it.
-        """
-        cap = self.account.usd_per_call
-        if cap is None:
-            return request
-        prompt, wanted = estimate(request, self._bytes_per_token), request["max_tokens"]
-        most = fitting(model.price, prompt, wanted, cap - self._machine_usd(model))
-        if most < min(FEWEST_OUTPUT_TOKENS, wanted):
-            text = f"a call may cost ${cap:g}, which such a long prompt leaves too little of: shorten the messages"
-            raise ModelError(text, kind="context_length", status=400)
-        return {**request, "max_tokens": most}
-
-    def _machine_usd(self, model: Model) -> float:
-        """What a machine paid by the hour could cost while a call with all its tries is on it alone."""
-        return (model.price.hour or 0.0) * self._shared.retry.deadline / 3600
-
     async def _reserve(self, role: str, model: Model, request: Json) -> Reservation:
         """Raises: `BudgetSpent`; where only this hour's money is spent, waits for the hour to pass."""
-        tokens = Worst.of(model.price, estimate(request, self._bytes_per_token), request["max_tokens"])
-        worst = replace(tokens, usd=tokens.usd + self._machine_usd(model))
+        worst = self._purse.worst(model, request)
         while True:
             try:
                 if self.spent_out is not None:
@@ -298,28 +286,28 @@ class Meter:
             self._close(attempt, None, usage, status="cancelled", error="the rollout ended before the answer came")
             raise
         except BudgetSpent as error:  # after a lost try there was nothing left for another
-            self._keep(attempt.model, attempt.request, error, attempt.booked)
+            self._keep(attempt.model, attempt.request, error, attempt.booked, attempt.lost)
             raise
         except ModelError as error:
             self._note_fault(error, attempt.model)
             self._close(attempt, None, None if attempt.owed else Usage(), status=error.kind, error=redact(str(error)))
-            self._keep(attempt.model, attempt.request, error, attempt.booked)
+            self._keep(attempt.model, attempt.request, error, attempt.booked, attempt.lost)
             raise
         except Exception as error:  # the boundary to providers, which others write: their bugs are not the agent's
             failure = ModelError(redact(f"the provider {provider.name!r} failed: {error!r}"), kind="unavailable")
             self._note_fault(failure, attempt.model)
             usage = None if attempt.owed else Usage()
             self._close(attempt, None, usage, status=failure.kind, error=str(failure))
-            self._keep(attempt.model, attempt.request, failure, attempt.booked)
+            self._keep(attempt.model, attempt.request, failure, attempt.booked, attempt.lost)
             raise failure from error
         finally:
             self.pausing.discard(task)
         self.steps += 1
-        usage = completion.usage if completion.usage != Usage() else None
+        usage = completion.usage if completion.usage.told else None
         assert attempt.reservation is not None
-        self._learn(attempt.request, attempt.reservation.worst.input_tokens, usage)
+        self._purse.learn(attempt.request, attempt.reservation.worst.input_tokens, completion.usage)
         self._close(attempt, completion, usage, status="ok", error=None)
-        self._keep(attempt.model, attempt.request, completion, attempt.booked)
+        self._keep(attempt.model, attempt.request, completion, attempt.booked, attempt.lost)
         return completion
 
     async def _try(self, attempt: _Attempt, task: asyncio.Task[Any]) -> Completion:
@@ -367,7 +355,8 @@ class Meter:
         began = attempt.tried or attempt.began
         cost, reservation = self._charged(attempt, attempt.reservation, None, CUT_OFF), attempt.reservation
         attempt.reservation = None
-        why = attempt.retried[-1] if attempt.retried else None
+        why = attempt.retried[-1]  # a try after a lost one is one more
+        attempt.lost.append(why)
         call = _call(attempt.role, attempt.model.label, cost, time.monotonic() - began, 0, CUT_OFF)
         self.calls.append(call)
         attempt.booked.append(call)
@@ -376,21 +365,19 @@ class Meter:
         attempt.owed = False
 
     def _charged(self, attempt: _Attempt, reservation: Reservation, usage: Usage | None, status: str) -> Bill:
-        """Settle a call; `usage` None charges the worst case."""
-        price = attempt.model.price
-        if usage is None and price.hour is not None and not (price.input or price.output):
-            usage = Usage()  # its tokens are not known, but only its time costs, and that is
-        usd = price.of(usage) if usage is not None else 0.0
-        if price.hour is not None:
-            usd += attempt.machine_seconds * price.hour / 3600
-        attempt.machine_seconds = 0.0
-        return self.account.settle(reservation, usage, usd, status=status)
+        seconds, attempt.machine_seconds = attempt.machine_seconds, 0.0
+        return self._purse.settle(attempt.model, reservation, usage, seconds, status)
 
     def _keep(
-        self, model: Model, request: Json, ending: Completion | ModelError | BudgetSpent, calls: Sequence[Call]
+        self,
+        model: Model,
+        request: Json,
+        ending: Completion | ModelError | BudgetSpent,
+        calls: Sequence[Call] = (),
+        lost: Sequence[str] = (),
     ) -> None:
         if self._shared.cassette is not None:
-            self._shared.cassette.keep(self.scope, model.label, request, ending, calls)
+            self._shared.cassette.keep(self.scope, model.label, request, ending, calls, lost)
 
     def _close(
         self, attempt: _Attempt, completion: Completion | None, usage: Usage | None, *, status: str, error: str | None
@@ -414,11 +401,6 @@ class Meter:
     def _note_fault(self, error: ModelError, model: Model) -> None:
         if self.fault is None and is_house_fault(error, model):
             self.fault = redact(f"{model.label}: {error}")
-
-    def _learn(self, request: Json, estimated: int, usage: Usage | None) -> None:
-        """A prompt denser than estimated makes the next estimates of this rollout denser, with a tenth to spare."""
-        if usage is not None and usage.input_tokens > estimated:
-            self._bytes_per_token *= (estimated - added_by_service(request)) / (1.1 * usage.input_tokens)
 
 
 def is_house_fault(error: ModelError, model: Model) -> bool:

@@ -120,21 +120,16 @@ def usage_of(usage: object) -> Usage:
         return Usage()
     prompt, answer = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
     sent = _count(usage, "prompt_tokens")
-    cached = (
-        _count(prompt, "cached_tokens")
-        or _count(usage, "prompt_cache_hit_tokens")
-        or _count(usage, "cached_tokens")
-        or _count(usage, "cache_read_input_tokens")
-    )
-    written = (
-        _count(prompt, "cache_write_tokens")
-        or _count(prompt, "cache_creation_tokens")
-        or _count(usage, "cache_creation_input_tokens")
-    )
+    cached = _count(prompt, "cached_tokens") or _count(usage, *_CACHED)
+    written = _count(prompt, "cache_write_tokens", "cache_creation_tokens") or _count(usage, *_WRITTEN)
     cached = min(cached, sent)
     output = max(_count(usage, "completion_tokens"), _count(usage, "total_tokens") - sent if sent else 0)
     reasoning = _count(answer, "reasoning_tokens") or _count(usage, "reasoning_tokens")
     return Usage(sent, cached, min(written, sent - cached), output, min(reasoning, output))
+
+
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+_WRITTEN = ("cache_creation_input_tokens",)
 
 
 def _details(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -142,9 +137,13 @@ def _details(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return details if isinstance(details, dict) else {}
 
 
-def _count(counts: Mapping[str, Any], name: str) -> int:
-    value = counts.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+def _count(counts: Mapping[str, Any], *names: str) -> int:
+    """The first of these that tells a number above zero."""
+    for name in names:
+        value = counts.get(name)
+        if isinstance(value, int) and value > 0:
+            return value
+    return 0
 
 
 def _message(message: object, seed: str) -> Json:

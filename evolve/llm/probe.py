@@ -47,7 +47,7 @@ class Probe:
         status = "cancelled"
         try:
             completion = await self._answer(model, request)
-            usage, status = completion.usage if completion.usage != Usage() else None, "ok"
+            usage, status = completion.usage if completion.usage.told else None, "ok"
         except ModelError as error:
             usage, status = None if error.lost else Usage(), error.kind
             raise

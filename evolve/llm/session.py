@@ -15,11 +15,9 @@ from asyncio import AbstractServer
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
-
 from archive import Call
 from evolve.llm.base import Json, ModelError
+from evolve.llm.http_server import HttpServer, Request, Response
 from evolve.llm.jsontext import dumps
 from evolve.llm.ledger import BudgetSpent, Whose
 from evolve.llm.meter import Meter
@@ -50,7 +48,7 @@ class Session:
         self._closing = False
         self._ends: float | None = None
         """When the agent's time is up, by the monotonic clock; None where it has no such time."""
-        self._web: _Server | None = None
+        self._web: HttpServer | None = None
         self._listener: AbstractServer | None = None
 
     @property
@@ -98,7 +96,7 @@ class Session:
                 f"{self.socket} is longer than the {SUN_PATH} bytes a socket's path may have: use a shorter folder",
                 kind="refused",
             )
-        self._web = _Server(self._answer, access_log=None, auto_decompress=False)
+        self._web = HttpServer(self._answer, body_limit=BODY_LIMIT, connections=CONNECTIONS)
         try:
             self.directory.mkdir(mode=0o700)
             self._listener = await asyncio.get_running_loop().create_unix_server(self._web, str(self.socket))
@@ -121,7 +119,7 @@ class Session:
             task.cancel()
         await self._ended()
         if self._web is not None:
-            await self._web.shutdown(timeout=1.0)
+            await self._web.shutdown(1.0)
         if self._listener is not None:
             await self._listener.wait_closed()
         self._meter.close()
@@ -129,7 +127,7 @@ class Session:
         if self.directory.exists():
             self.directory.rmdir()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: Request) -> Response:
         match request.method, request.path:
             case "POST", "/v1/chat/completions":
                 return await self._complete(request)
@@ -147,11 +145,12 @@ class Session:
         rest = {"usd": left.usd, "tokens": left.tokens, "calls": left.calls, "seconds": seconds}
         return {"left": rest, "steps": self.steps}
 
-    async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _complete(self, request: Request) -> Response:
         try:
-            content = await _read(request)
-            self._meter.check(content)
-            body = parse(content)
+            if request.body is None:
+                raise RequestError(413, f"the body is larger than {BODY_LIMIT} bytes", code="request_too_large")
+            self._meter.check(request.body)
+            body = parse(request.body)
             completion = await self._call(body)
         except RequestError as error:
             return _json(error.status, error.body)
@@ -164,10 +163,10 @@ class Session:
             return _json(200, answer)
         options = body.get("stream_options")
         include_usage = isinstance(options, dict) and options.get("include_usage") is True
-        return web.Response(body=stream_of(answer, include_usage=include_usage), content_type="text/event-stream")
+        return Response(200, stream_of(answer, include_usage=include_usage), "text/event-stream")
 
     async def _call(self, body: Json) -> Json:
-        """The call, in the task of its request: aiohttp lets that go on, to be paid, when the client hangs up."""
+        """The call, in the task of its request, which goes on, to be paid, when the client hangs up."""
         task = asyncio.current_task()
         assert task is not None
         self._refuse_when_over()
@@ -194,26 +193,7 @@ class Session:
             await self._idle.wait()
 
 
-class _Server(web.Server):
-    """aiohttp's server with a bound on connections: one too many is dropped at once."""
-
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        if len(self.connections) > CONNECTIONS:
-            transport.abort()
-
-
-async def _read(request: web.BaseRequest) -> bytes:
-    """The body, up to the limit. Raises: `RequestError`."""
-    content = bytearray()
-    async for chunk in request.content.iter_any():
-        content += chunk
-        if len(content) > BODY_LIMIT:
-            raise RequestError(413, f"the body is larger than {BODY_LIMIT} bytes", code="request_too_large")
-    return bytes(content)
-
-
-def _model_error(error: ModelError) -> web.Response:
+def _model_error(error: ModelError) -> Response:
     text = redact(str(error))
     if error.kind == "context_length":
         body = error_body(text, type="invalid_request_error", code="context_length_exceeded", param="messages")
@@ -223,7 +203,7 @@ def _model_error(error: ModelError) -> web.Response:
     return _json(503, error_body(text, type="model_unavailable", code="model_unavailable"))
 
 
-def _json(status: int, body: Json) -> web.Response:
+def _json(status: int, body: Json) -> Response:
     # The header tells client libraries that trying again is pointless: that has been done already.
-    headers = {"x-should-retry": "false"} if status >= 400 else None
-    return web.Response(body=dumps(body), status=status, content_type="application/json", headers=headers)
+    headers = (("x-should-retry", "false"),) if status >= 400 else ()
+    return Response(status, dumps(body), headers=headers)

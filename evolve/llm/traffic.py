@@ -90,13 +90,15 @@ class Traffic:
     def answered(self, passed: Pass, model: str, seconds: float, usage: Usage) -> None:
         """A call was answered."""
         lane = self._lane(passed.service)
-        self._patience.setdefault(model, Patience()).heard(seconds)
+        if model not in self._patience:
+            self._patience[model] = Patience()
+        self._patience[model].heard(seconds)
         self._refusals.pop(model, None)
         self._final.pop(model, None)
         self._alive(lane, model)
         self._busy.pop(passed.service, None)
         lane.window.grow(lane.inside)
-        lane.leave(passed, usage.input_tokens + usage.output_tokens if usage != Usage() else None)
+        lane.leave(passed, usage.input_tokens + usage.output_tokens if usage.told else None)
 
     def failed(self, passed: Pass, model: str, error: ModelError) -> None:
         """A call has failed."""

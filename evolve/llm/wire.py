@@ -70,9 +70,9 @@ def parse(raw: bytes) -> Json:
         raise RequestError(400, f"the body is not valid JSON: {reason}", code="invalid_json") from None
     if not isinstance(body, dict):
         raise RequestError(400, "the body must be a JSON object", code="invalid_json")
-    if _depth(body) > DEPTH_LIMIT:
+    if raw.count(b"{") + raw.count(b"[") > DEPTH_LIMIT and _depth(body) > DEPTH_LIMIT:
         raise RequestError(400, f"the body is nested deeper than {DEPTH_LIMIT} levels", code="invalid_json")
-    return _mended(body) if _LONE_SURROGATE.search(raw) else body
+    return _mended(body) if b"\\u" in raw and _LONE_SURROGATE.search(raw) else body
 
 
 def clean(body: Mapping[str, Any], max_output_tokens: int) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -169,7 +170,26 @@ def test_even_in_the_tree_they_steer_nothing(sandbox: Sandbox, cache: Path) -> N
         assert finding.outcome == outcome, finding
 
 
-@pytest.mark.parametrize("attack", SOLUTIONS)
+EVERY_TIME = {
+    "exits with success on import",
+    "writes results of its own",
+    "makes only the tests that call it pass",
+    "makes pytest find no guards",
+    "answers with what equals everything",
+    "reads the answer from its caller",
+    "skips by pytest",
+    "missing module",
+    "endless recursion",
+}
+"""One of every sort; the others are slow, because each is graded in boxes of its own."""
+
+
+def chosen(names: Iterable[str]) -> list[object]:
+    """All, those that are not tried every time marked as slow."""
+    return [pytest.param(name, marks=() if name in EVERY_TIME else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("attack", chosen(SOLUTIONS))
 def test_a_solution_that_attacks_the_run(repair: Benchmark, sandbox: Sandbox, attack: str) -> None:
     task = attacked(repair)
     text, outcome = SOLUTIONS[attack]
@@ -178,7 +198,7 @@ def test_a_solution_that_attacks_the_run(repair: Benchmark, sandbox: Sandbox, at
     assert verdict.outcome == outcome, verdict
 
 
-@pytest.mark.parametrize("attack", ANSWERS)
+@pytest.mark.parametrize("attack", chosen(ANSWERS))
 def test_a_function_that_answers_by_force(repair: Benchmark, sandbox: Sandbox, attack: str) -> None:
     task = attacked(repair)
     name = task.id.split("-")[1]
@@ -226,7 +246,7 @@ HONEST_FAILURES = {
 }
 
 
-@pytest.mark.parametrize("kind", HONEST_FAILURES)
+@pytest.mark.parametrize("kind", chosen(HONEST_FAILURES))
 def test_honest_failures_are_not_called_tampering(repair: Benchmark, sandbox: Sandbox, kind: str) -> None:
     verdict = grade(repair, attacked(repair), sandbox, HONEST_FAILURES[kind])
     assert verdict.outcome == "UNRESOLVED", verdict

@@ -8,10 +8,8 @@ import pytest
 from archive import Outcome
 from benchmarks import Benchmark, Environment, Task, Verdict
 from evolve.evaluate import evaluate
-from evolve.house import House
 from evolve.jobs import EvaluationJob, cleaned
-from evolve.llm import Gateway, Ledger, Model, Price, Tripwire
-from evolve.scratch import clear_scratch, open_scratch
+from evolve.llm import Tripwire
 from evolve.settings import Settings
 from sandbox import File, SandboxError, open_sandbox
 
@@ -113,15 +111,13 @@ def boxes(request):
 
 
 @pytest.fixture
-def house(boxes, tmp_path):
-    models = {role: Model(Silent(), "m", Price(0.0, 0.0)) for role in ("solve", "improve", "diagnose")}
-    scratch = open_scratch(tmp_path)
+def house(boxes, tmp_path, shared):
     tripwire = Tripwire()
     tripwire.plant()
-    with Gateway(models, Ledger(None), folder=scratch, tripwire=tripwire) as gateway:
-        yield House(Settings(rollout={"solve_seconds": 60}), boxes, gateway, scratch, tripwire)
+    settings = Settings(rollout={"solve_seconds": 60})
+    with shared.house_of(tmp_path, boxes, Silent, settings, tripwire) as house:
+        yield house
     tripwire.lift()
-    clear_scratch(tmp_path)
 
 
 def measured(house, benchmark, deed="pass"):

@@ -23,11 +23,16 @@ pytestmark = pytest.mark.usefixtures("boxes")
 SETTINGS = """
 seed = {seed}
 workers = 1
+[benchmark]
+name = "repair"
+search = 24
+validation = 2
+sealed = 2
 [budget]
 evaluations = {evaluations}
 [rollout]
-solve_seconds = 20
-improve_seconds = 30
+solve_seconds = 120
+improve_seconds = 180
 """
 
 
@@ -124,12 +129,13 @@ def check_finished(run: Path, evaluations: int) -> None:
     assert board_of(history, tasks, settings).view().same(view_of(history, tasks, settings))
 
 
+@pytest.mark.timeout(900)
 def test_killed_twice_the_tree_is_the_same(tmp_path):
-    whole = make_run(tmp_path / "whole", seed=5, evaluations=6)
-    assert start(whole).wait(100) == 0, (whole / "out.txt").read_text()[-2000:]
-    killed = make_run(tmp_path / "killed", seed=5, evaluations=6)
+    whole = make_run(tmp_path / "whole", seed=5, evaluations=4)
+    assert start(whole).wait(300) == 0, (whole / "out.txt").read_text()[-2000:]
+    killed = make_run(tmp_path / "killed", seed=5, evaluations=4)
     kill_and_resume(killed, random.Random(1), kills=2, longest=3.0)
-    check_finished(killed, 6)
+    check_finished(killed, 4)
     assert story(killed) == story(whole)
 
 

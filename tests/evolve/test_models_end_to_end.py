@@ -27,7 +27,7 @@ from archive import Archive, History, Outcome
 from evolve.llm import ModelError
 from evolve.llm.offline.provider import answer
 
-pytestmark = pytest.mark.usefixtures("boxes")
+pytestmark = [pytest.mark.usefixtures("boxes"), pytest.mark.timeout(400)]
 
 KEY = "canary9f3a61c2d47b4f0e8812"
 """Of no known shape: what hides it must know it, not guess it."""
@@ -59,6 +59,7 @@ improve_seconds = 30
 class Service:
     """A model service on loopback: answers at the price it tells, and can be out of order in the ways services are."""
 
+    loopback: type
     kind: str
     billed: Fraction = Fraction(0)
     calls: int = 0
@@ -67,41 +68,15 @@ class Service:
     """Answer 503 to everything."""
     down_after: int | None = None
     """Go down by itself after so many calls."""
-    port: int = 0
     seen: dict = field(default_factory=dict)
     """Input tokens by conversation: the prompt cache."""
 
     def __post_init__(self):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.open()
+        self.server = self.loopback(self.serve)
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}" + ("/v1" if self.kind == "openai" else "")
-
-    def open(self):
-        self._do(self._open())
-
-    def shut(self):
-        """Nobody listens any more: connections are refused until `open`."""
-        self._do(self.runner.cleanup())
-
-    def stop(self):
-        self.shut()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-    def _do(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
-
-    async def _open(self):
-        self.runner = web.ServerRunner(web.Server(self.serve, access_log=None), shutdown_timeout=0.2)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", self.port, reuse_address=True).start()
-        self.port = self.runner.addresses[0][1]
+        return self.server.url + ("/v1" if self.kind == "openai" else "")
 
     async def serve(self, request):
         if self.kind == "openai":
@@ -221,17 +196,17 @@ def message_of(body, tokens):
 
 
 @pytest.fixture
-def service():
+def service(shared):
     """Starts services, and stops them in the end."""
     started = []
 
     def start(kind, **state):
-        started.append(Service(kind, **state))
+        started.append(Service(shared.Loopback, kind, **state))
         return started[-1]
 
     yield start
     for each in started:
-        each.stop()
+        each.server.stop()
 
 
 def make_run(folder: Path, service: Service, budget: str, *, max_output_tokens: int = 1000) -> Path:
@@ -258,11 +233,11 @@ def start(run: Path, *, key: str = KEY, before: str = "") -> subprocess.Popen:
 
 def grow(run: Path, *, code: int = 0, **options) -> str:
     """The output of a `clade run` that ends by itself."""
-    process = start(run, **options)
-    try:
-        out, _ = process.communicate(timeout=100)
-    finally:
-        process.kill()
+    with start(run, **options) as process:
+        try:
+            out, _ = process.communicate(timeout=300)
+        finally:
+            process.kill()
     assert process.returncode == code, out
     return out
 
@@ -369,10 +344,10 @@ def test_a_short_outage_is_ridden_out(service, tmp_path):
     try:
         while served.calls < 5 and process.poll() is None:
             time.sleep(0.05)
-        served.shut()
+        served.server.shut()
         time.sleep(3)
-        served.open()
-        out, _ = process.communicate(timeout=100)
+        served.server.open()
+        out, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 0, out

@@ -4,9 +4,7 @@ The model behind the server is a script without a memory, so two runs with one w
 service was away must grow it as well.
 """
 
-import asyncio
 import json
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +26,7 @@ from evolve.settings import Settings
 from evolve.shape import shape
 from evolve.state import OUTAGE, attempts, search
 from evolve.supply import Supply
-from sandbox import File, SandboxError, open_sandbox
+from sandbox import File
 
 KEY = "canary7c2f90d1e85b4a36b1ff"
 ROLES = ("solve", "improve", "diagnose")
@@ -81,34 +79,16 @@ def said(messages):
 class Service:
     """A model service on loopback that can stop listening, also by itself after so many calls."""
 
-    def __init__(self, *, leaves_after=None, status=200):
+    def __init__(self, loopback, *, leaves_after=None, status=200):
         self.leaves_after = leaves_after
         self.status = status
-        self.calls = self.port = 0
+        self.calls = 0
         self.away = threading.Event()
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self.open()
+        self.server = loopback(self.answer)
 
     def open(self):
-        self._do(self._open())
+        self.server.open()
         self.away.clear()
-
-    def stop(self):
-        self._do(self.runner.cleanup())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-    def _do(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
-
-    async def _open(self):
-        self.runner = web.ServerRunner(web.Server(self.answer, access_log=None), shutdown_timeout=0.2)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", self.port, reuse_address=True).start()
-        self.port = self.runner.addresses[0][1]
 
     async def answer(self, request):
         body = await request.json()
@@ -117,7 +97,7 @@ class Service:
         if self.leaves_after == self.calls:
             self.leaves_after = None
             self.away.set()
-            self.leaving = self.loop.create_task(self.runner.cleanup())
+            self.server.leave()
             request.transport.abort()
         self.calls += 1
         message = said(body["messages"])
@@ -150,18 +130,6 @@ class Listener:
         self.told.append(outages)
 
 
-@pytest.fixture(scope="module")
-def sandbox():
-    try:
-        opened = open_sandbox("bwrap")
-    except SandboxError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"bwrap does not work here, so no run was made: {error}")
-    yield opened
-    opened.close()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def environment():
     patch = pytest.MonkeyPatch()
@@ -172,16 +140,16 @@ def environment():
 
 
 @pytest.fixture
-def service():
+def service(shared):
     started = []
 
     def start(**how):
-        started.append(Service(**how))
+        started.append(Service(shared.Loopback, **how))
         return started[-1]
 
     yield start
     for each in started:
-        each.stop()
+        each.server.stop()
 
 
 class Run:
@@ -196,7 +164,7 @@ class Run:
                 "rollout": {"solve_seconds": seconds, "improve_seconds": seconds},
             }
         )
-        url = f"http://127.0.0.1:{service.port}/v1"
+        url = f"{service.server.url}/v1"
         provider = {"kind": "openai", "url": url, "key_env": "SERVICE_KEY", "prices": {"m": {"input": 1, "output": 2}}}
         models = open_models(
             dict.fromkeys(ROLES, "mine:m"),
@@ -251,11 +219,11 @@ def wait_for(condition):
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory, sandbox):
+def calm(tmp_path_factory, sandbox, shared):
     """A run that nothing disturbed."""
-    service = Service()
+    service = Service(shared.Loopback)
     run = Run(tmp_path_factory.mktemp("calm") / "run", service, sandbox)
-    service.stop()
+    service.server.stop()
     assert run.ending.finished and run.cut_off == [] and run.listener.told == []
     measured, _, agents = run.tree
     assert {outcome for *_, outcome in measured} == {Outcome.RESOLVED, Outcome.UNRESOLVED}

@@ -4,7 +4,6 @@ Real boxes, the real judge and the real life check, with agents made for the pur
 """
 
 import json
-import os
 from datetime import UTC, datetime
 
 import pytest
@@ -21,11 +20,10 @@ from evolve.evidence import evidence_of
 from evolve.expand import expand
 from evolve.house import House
 from evolve.jobs import EvaluationJob, ExpansionJob
-from evolve.llm import Completion, Gateway, Ledger, Model, Price, Usage
-from evolve.scratch import clear_scratch, open_scratch
+from evolve.llm import Completion, Usage
 from evolve.settings import Settings
 from evolve.shape import shape
-from sandbox import File, SandboxError, open_sandbox
+from sandbox import File, SandboxError
 
 CANARY = "canary_5f1d7c"
 SOLUTION = "pkg/testing/plus.py"
@@ -122,33 +120,16 @@ MEND = f"pathlib.Path({SOLUTION!r}).write_text('def plus(a, b):\\n    return a +
 
 
 @pytest.fixture(scope="module")
-def boxes():
-    """Real boxes; in CI a machine that cannot make them is a failure."""
-    try:
-        opened = open_sandbox("bwrap")
-    except SandboxError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"bwrap does not work here, so no agent was run in it: {error}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def sums(tmp_path_factory):
     return Sums(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture
-def house(boxes, tmp_path):
-    """A house whose improving model does what a test puts into `improve.answers`."""
-    free = Price(0.0, 0.0)
-    models = {role: Model(Script("Give it another try."), "m", free) for role in ("solve", "improve", "diagnose")}
+def house(sandbox, tmp_path, shared):
+    """A house whose improving model does what a test puts into its `answers`."""
     settings = Settings(rollout={"solve_seconds": 15, "improve_seconds": 30})
-    scratch = open_scratch(tmp_path)
-    with Gateway(models, Ledger(None), folder=scratch) as gateway:
-        yield House(settings, boxes, gateway, scratch)
-    clear_scratch(tmp_path)
+    with shared.house_of(tmp_path, sandbox, lambda: Script("Give it another try."), settings) as house:
+        yield house
 
 
 def measured(house, sums, files, key="evaluation-1"):

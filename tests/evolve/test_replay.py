@@ -19,8 +19,10 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from click.testing import CliRunner
 
 from archive import INTERRUPTED, Archive, ArchiveError
+from evolve.cli import main
 from evolve.llm import ModelError
 from evolve.llm.offline.provider import answer
 from evolve.state import in_closing_order, moves_of
@@ -33,6 +35,11 @@ seed = {seed}
 workers = 2
 [budget]
 evaluations = {evaluations}
+[benchmark]
+name = "repair"
+search = 12
+validation = 0
+sealed = 3
 [rollout]
 solve_seconds = 40
 improve_seconds = 60
@@ -254,14 +261,22 @@ def test_a_hundred_evaluations_are_replayed_without_service_network_and_key(serv
     assert KEY.encode() not in b"".join(path.read_bytes() for path in cassette.iterdir())
 
 
-def test_a_replay_grows_the_same_tree_without_network_and_keys(unplugged, tmp_path):
-    run, cassette = make_run(tmp_path / "run"), tmp_path / "cassette"
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A short run and its cassette, for reading."""
+    folder = tmp_path_factory.mktemp("recorded")
+    run, cassette = make_run(folder / "run", seed=2, evaluations=3), folder / "cassette"
     clade("run", run, "--plain", "--record", cassette)
+    return run, cassette
+
+
+def test_a_replay_grows_the_same_tree_without_network_and_keys(unplugged, recorded, tmp_path):
+    run, cassette = recorded
     before = {path.name: path.read_bytes() for path in cassette.iterdir()}
     copy = again(run, tmp_path / "copy")
     clade("run", copy, "--plain", "--replay", cassette, before=unplugged)
     told = story(run)
-    assert len(evidence(run)) == 8 and len(told["agents"]) > 1 and len(told["calls"]) > 50
+    assert len(evidence(run)) == 3 and len(told["agents"]) > 1 and len(told["calls"]) > 20
     same(run, copy)
     assert {path.name: path.read_bytes() for path in cassette.iterdir()} == before, "a replay only reads"
     statuses = {json.loads(line).get("status") for line in (copy / "ledger.jsonl").read_text().splitlines()}
@@ -270,8 +285,9 @@ def test_a_replay_grows_the_same_tree_without_network_and_keys(unplugged, tmp_pa
 
 def missed(copy: Path, cassette: Path) -> str:
     """What a replay says in the end that is not the recorded run; nothing of it may count, however often tried."""
-    out = clade("run", copy, "--plain", "--replay", cassette, code=1)
-    assert "Traceback" not in out
+    heard = CliRunner().invoke(main, ["run", str(copy), "--plain", "--replay", str(cassette)])
+    assert heard.exit_code == 1, heard.output
+    assert "Traceback" not in heard.output
     assert evidence(copy) == [] and len(history_of(copy).agents) == 1
     assert {row.reason for row in moves_of(history_of(copy))} <= {INTERRUPTED}
     with Archive.open(copy) as archive:
@@ -279,14 +295,13 @@ def missed(copy: Path, cassette: Path) -> str:
         return archive.about["ending"]
 
 
-def test_a_changed_run_is_a_miss_that_says_where(tmp_path):
-    run, cassette = make_run(tmp_path / "run", evaluations=2), tmp_path / "cassette"
-    clade("run", run, "--plain", "--record", cassette)
+def test_a_changed_run_is_a_miss_that_says_where(recorded, tmp_path):
+    run, cassette = recorded
     with Archive.open(run) as archive:
         first, files = archive.decisions()[0], archive.files(0)
     recorded = f"evaluate agent 0 on {first.task}"
 
-    seeded = again(run, tmp_path / "seeded", "seed = 5", "seed = 6")
+    seeded = again(run, tmp_path / "seeded", "seed = 2", "seed = 3")
     for _ in range(2):
         told = missed(seeded, cassette)
         assert told.startswith("the run departs from the recorded one at its decision 0: evaluate agent 0 on ")
@@ -382,7 +397,14 @@ def test_a_sealed_measurement_is_replayed_from_the_runs_own_cassette_and_not_fro
     assert len(evidence(later)) == 3, "what a person asked for is no part of the run's own story"
 
     index = cassette / "index.jsonl"
-    index.write_text(index.read_text().replace('"split":"sealed"', '"split":"search"'))
+    as_recorded = index.read_text()
+    index.write_text(re.sub(r'"outcome":"[A-Z_]+"(.*\n)\Z', r'"outcome":"TAMPERED"\1', as_recorded))
+    assert "TAMPERED" in index.read_text(), "the last thing on record is how the last sealed evaluation ended"
+    out = clade("evaluate", later, *sealed, "--replay", cassette, code=1)
+    assert "(sealed), attempt 0) is not as it was recorded: recorded was TAMPERED" in " ".join(out.split())
+    counted = [row for row in history_of(later).evaluations if row.split == "sealed" and row.outcome != "VOID"]
+    assert len(counted) < 3, "the one that is not as it was recorded does not count"
+    index.write_text(as_recorded.replace('"split":"sealed"', '"split":"search"'))
     out = clade("evaluate", stranger, *sealed, "--replay", cassette, code=1)
     assert f"is not on {cassette}" in out and "Traceback" not in out
     assert {row.outcome for row in history_of(stranger).evaluations if row.split == "sealed"} <= {"VOID"}

@@ -1,7 +1,6 @@
 """What a task may ask of a rollout: a set-up by the house, variables, a second try. Real boxes, agents of one deed."""
 
 import json
-import os
 from dataclasses import replace
 
 import pytest
@@ -9,12 +8,10 @@ import pytest
 from archive import Outcome
 from benchmarks import Benchmark, Environment, Task, Verdict
 from evolve.evaluate import evaluate
-from evolve.house import House
 from evolve.jobs import EvaluationJob
-from evolve.llm import Completion, Gateway, Ledger, Model, Price, Usage
-from evolve.scratch import clear_scratch, open_scratch
+from evolve.llm import Completion, Usage
 from evolve.settings import Settings
-from sandbox import File, SandboxError, open_sandbox
+from sandbox import File
 
 MAIN = """
 import json, os, pathlib, sys, urllib.request
@@ -81,25 +78,10 @@ class Silent:
         pass
 
 
-@pytest.fixture(scope="module")
-def boxes():
-    try:
-        opened = open_sandbox("bwrap")
-    except SandboxError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"bwrap does not work here, so no agent was run in it: {error}")
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
-def house(boxes, tmp_path):
-    models = {role: Model(Silent(), "m", Price(0.0, 0.0)) for role in ("solve", "improve", "diagnose")}
-    scratch = open_scratch(tmp_path)
-    with Gateway(models, Ledger(None), folder=scratch) as gateway:
-        yield House(Settings(rollout={"solve_seconds": 15}), boxes, gateway, scratch)
-    clear_scratch(tmp_path)
+def house(sandbox, tmp_path, shared):
+    with shared.house_of(tmp_path, sandbox, Silent, Settings(rollout={"solve_seconds": 15})) as house:
+        yield house
 
 
 def measured(house, benchmark, *deed):

@@ -18,6 +18,7 @@ from evolve.state import (
     left_out,
     next_attempt,
     next_decision,
+    search,
     stop_reason,
     view_of,
 )
@@ -69,6 +70,14 @@ def stop(archive, *, start=None, usd=0.0, tokens=0, hours=0.0, no_room=None, **s
     spent = Spent(usd, tokens, hours, no_room)
     found = stop_reason(archive.history(), view, Settings(**settings), spent, start=start)
     return None if found is None else f"{found.reason} ({'finished' if found.finished else 'stuck'})"
+
+
+def test_evaluations_come_in_the_order_of_their_decisions_whatever_was_cut_off(archive):
+    evaluate(archive, 0, "a", Outcome.VOID, INTERRUPTED)
+    evaluate(archive, 1, "b", Outcome.EMPTY_PATCH)
+    evaluate(archive, 0, "a", Outcome.UNRESOLVED)
+    evaluate(archive, 2, "c", Outcome.RESOLVED)
+    assert [(row.decision, row.id) for row in search(archive.history())] == [(0, 3), (1, 2), (2, 4)]
 
 
 class TestView:

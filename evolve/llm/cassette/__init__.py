@@ -5,7 +5,7 @@ when, `miss` explains a call that is not there; `cassette` is what the rest of t
 """
 
 from evolve.llm.cassette.cassette import Cassette, Mode
-from evolve.llm.cassette.order import Launch, Step
+from evolve.llm.cassette.order import Landing, Launch, Step
 from evolve.llm.cassette.recordings import Take
 
-__all__ = ["Cassette", "Launch", "Mode", "Step", "Take"]
+__all__ = ["Cassette", "Landing", "Launch", "Mode", "Step", "Take"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Literal
 from archive import Call
 from evolve.llm.base import Json, ModelError, Scope
 from evolve.llm.cassette.likeness import rest_of
-from evolve.llm.cassette.miss import Spoken, difference, nearest
-from evolve.llm.cassette.order import Launch, Step, launches_of, rest_after, steps_of
+from evolve.llm.cassette.miss import Spoken, departure, difference, in_words, nearest
+from evolve.llm.cassette.order import Landing, Launch, Step, launches_of, rest_after, steps_of
 from evolve.llm.cassette.recordings import (
     Ending,
     Recordings,
@@ -72,15 +73,22 @@ class Cassette:
             anywhere = speaker.launch is None or self.mode == "replay-or-call"
             found = self._recordings.find(speaker, asked, anywhere=anywhere)
             if found is not None:
-                found.used = True
                 return self._recordings.take(found)
             if self.mode == "replay":
                 self.miss(self._told(scope, role, speaker, asked))
                 raise ModelError(str(self.missed), kind="refused")
             return None
 
-    def keep(self, scope: Scope, label: str, request: Json, ending: Ending, calls: Sequence[Call]) -> None:
-        """Record how a call ended and what was booked for it, retries included."""
+    def keep(
+        self,
+        scope: Scope,
+        label: str,
+        request: Json,
+        ending: Ending,
+        calls: Sequence[Call],
+        lost: Sequence[str] = (),
+    ) -> None:
+        """Record how a call ended and what was booked for it; `lost` says why answers to earlier tries were lost."""
         if self.mode == "replay":
             return
         with self._lock:
@@ -97,8 +105,11 @@ class Cassette:
             kept = self._recordings.kept(line, names)
             line |= {"kept": kept, "new": names[kept:], "rest": self._tape.put(rest_of(request))}
             line |= {**ending_fields(self._tape, ending), "calls": call_fields(calls)}
+            line |= {"lost": list(lost)} if lost else {}
             self._append(line)
             self._recordings.add(line, used=True)
+            if speaker.launch in self._replayed:
+                self._recordings.amend(speaker.launch)
 
     # Moves
 
@@ -123,12 +134,34 @@ class Cassette:
             self._moves[move] = launch.number
             self._replayed.add(launch.number)
 
-    def landed(self, move: str) -> None:
-        """Record that a move's row was closed."""
+    def landed(self, move: str, landing: Landing) -> None:
+        """Record that a move's row was closed, and with what."""
         with self._lock:
             number = self._moves.get(move)
             if self.mode != "replay" and number is not None and number not in self._replayed:
-                self._append({"event": "landed", "move": number})
+                self._append({"event": "landed", "move": number, **landing.fields})
+
+    def departure(self, move: str, landing: Landing) -> str | None:
+        """In a replay: how a move ended otherwise than the recorded one that it stands for; None if it did not."""
+        with self._lock:
+            launch = self._stands_for(move)
+            if launch is None:
+                return None
+            told = departure(landing, launch.landing) if launch.landing is not None else None
+            if launch.landing is None and landing.outcome in ("VOID", "TIMED_OUT"):
+                told = f"here it is {in_words(landing)}"  # what the house or the clock ended was kept even then
+            if told is None and (unasked := self._recordings.unasked(launch.number)):
+                told = f"{unasked} of its calls were not made here"
+            return None if told is None else f"{move} ({launch.what}) is not as it was recorded: {told}"
+
+    def amend(self, move: str, landing: Landing) -> None:
+        """Where a replay may go on with a move that went another way: record how it ended now."""
+        with self._lock:
+            launch = self._stands_for(move)
+            if launch is not None and launch.landing is not None and self.mode == "replay-or-call":
+                self._append({"event": "landed", "move": launch.number, **landing.fields})
+                self._launches[launch.number] = replace(launch, landing=landing)
+                self._recordings.amend(launch.number)
 
     def keep_record(self, move: str, record: bytes) -> None:
         """Record what came of a move that the models' answers alone would not bring about again."""
@@ -155,8 +188,8 @@ class Cassette:
 
     # The order of a run
 
-    def go_on(self, moves: Sequence[tuple[str, str, int]], closed: Collection[str]) -> None:
-        """Before a run is recorded: what moves it has (name, words, decision), and which of them were not cut off.
+    def go_on(self, moves: Sequence[tuple[str, str, int]], closed: Mapping[str, Landing]) -> None:
+        """Before a run is recorded: its moves (name, words, decision), and what came of those that were not cut off.
 
         A kill between the archive's line and ours is made good here. Raises: `ModelError` if the cassette holds another
         run, or the run has moves that were not recorded.
@@ -184,7 +217,7 @@ class Cassette:
                 self._launches.append(Launch(len(self._launches), name, decision, what, False))
             for name, launch in known.items():
                 if name in closed and not launch.landed:
-                    self._note({"event": "landed", "move": launch.number})
+                    self._note({"event": "landed", "move": launch.number, **closed[name].fields})
 
     def steps_left(self, landed: Sequence[tuple[int | None, str]]) -> list[Step] | None:
         """What a replay has to do yet, when the moves (decision, words) have landed in it; None if others have."""
@@ -193,6 +226,14 @@ class Cassette:
         if [(launch.decision, launch.what) for launch in recorded[: len(landed)]] != list(landed):
             return None
         return rest_after(steps, len(landed))
+
+    def first_departure(self, landed: Sequence[tuple[str, Landing]]) -> str | None:
+        """When moves (name, end) have landed as the recorded ones did, which one first ended otherwise, and how."""
+        for launch, (move, landing) in zip(self.landings(), landed, strict=False):
+            told = departure(landing, launch.landing) if launch.landing is not None else None
+            if told is not None:
+                return f"{move} ({launch.what}) is not as it was recorded: {told}"
+        return None
 
     def landings(self) -> list[Launch]:
         """The recorded moves in the order in which they landed."""
@@ -236,6 +277,11 @@ class Cassette:
             if like and launch.number not in self._replayed:
                 self.relaunched(move, launch)
                 return
+
+    def _stands_for(self, move: str) -> Launch | None:
+        """The recorded move that a replayed one stands for."""
+        number = self._moves.get(move)
+        return self._launches[number] if number is not None and number in self._replayed else None
 
     def _speaker(self, scope: Scope) -> Speaker:
         move = scope.move or scope.key

@@ -1,19 +1,24 @@
-"""Why a call is not on a cassette, told so that the cause can be found: the call, and where it differs first."""
+"""Why a replay is not the recorded run, told so that the cause can be found: where a call differs first, or a move."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
 from evolve.llm.base import Json
-from evolve.llm.cassette.likeness import compared
+from evolve.llm.cassette.likeness import alike, compared
+from evolve.llm.cassette.order import Landing
+from evolve.llm.redact import redact
 
 SHOWN = 6
 """Lines of the difference that are shown."""
 WIDTH = 160
 """Characters of a line that are shown."""
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What a program may print and no database holds: in an archive's row it is U+FFFD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,28 @@ def difference(asked: Spoken, near: Spoken) -> str:
     return "the same call is recorded, but was made less often, or by another move"
 
 
+def departure(now: Landing, then: Landing) -> str | None:
+    """In words, how a move ended otherwise than it was recorded; None if it did not.
+
+    What is recorded has no keys in it, and a reason may quote a program: its meaningless words do not count.
+    """
+    if (now.outcome, _compared(now.reason)) != (then.outcome, _compared(then.reason)):
+        return f"recorded was {in_words(then)}; here it is {in_words(now)}"
+    if now.child != then.child:
+        return f"recorded was {then.outcome}; here it is too, but the child's code is not the same"
+    return None
+
+
+def _compared(reason: str) -> str:
+    return _UNSTORABLE.sub("\ufffd", alike(redact(reason)))
+
+
+def in_words(landing: Landing) -> str:
+    """An outcome and its reason, fit for a terminal."""
+    reason = _safe(landing.reason[:WIDTH]) + (" …" if len(landing.reason) > WIDTH else "")
+    return f"{landing.outcome} ({reason})" if reason else landing.outcome
+
+
 def _lines(before: Json, now: Json) -> str:
     """The first lines that differ, in the manner of a diff, as they are compared."""
     was, is_now = (_text(compared(message)).split("\n") for message in (before, now))
@@ -94,8 +121,11 @@ def _start(found: Sequence[str]) -> int:
 def _cut(line: str, start: int) -> str:
     """What an agent or a model wrote, fit for a terminal."""
     text = ("… " if start else "") + line[1 + start :]
-    safe = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:WIDTH])
-    return line[0] + safe + (" …" if len(text) > WIDTH else "")
+    return line[0] + _safe(text[:WIDTH]) + (" …" if len(text) > WIDTH else "")
+
+
+def _safe(text: str) -> str:
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def _text(message: Json) -> str:

@@ -16,6 +16,28 @@ from evolve.llm.base import Json
 
 
 @dataclass(frozen=True, slots=True)
+class Landing:
+    """What came of a move, as far as another run can be held to it."""
+
+    outcome: str
+    reason: str
+    child: str = ""
+    """Hash of the code of the agent that was born."""
+
+    @classmethod
+    def of(cls, line: Json) -> Landing | None:
+        """From a `landed` line; None where an earlier version wrote it, which did not tell."""
+        if "outcome" not in line:
+            return None
+        return cls(line["outcome"], line["reason"], line.get("child", ""))
+
+    @property
+    def fields(self) -> Json:
+        """For a `landed` line."""
+        return {"outcome": self.outcome, "reason": self.reason, **({"child": self.child} if self.child else {})}
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """A move of the recorded run."""
 
@@ -29,6 +51,8 @@ class Launch:
     """In words that are the same in every replay, such as `evaluate agent 3 on 012-median`."""
     landed: bool
     """False if it was cut off."""
+    landing: Landing | None = None
+    """None where it was cut off, or the cassette does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +69,12 @@ class Step:
 
 
 def launches_of(lines: Iterable[Json]) -> list[Launch]:
-    """All moves of a cassette, in the order of their launches."""
+    """All moves of a cassette, in the order of their launches. Of several landings of a move the last one holds."""
     lines = list(lines)
-    landed = {line["move"] for line in lines if line["event"] == "landed"}
+    landings = {line["move"]: Landing.of(line) for line in lines if line["event"] == "landed"}
     launched = [line for line in lines if line["event"] == "launched"]
     return [
-        Launch(number, line["name"], line.get("decision"), line["what"], number in landed)
+        Launch(number, line["name"], line.get("decision"), line["what"], number in landings, landings.get(number))
         for number, line in enumerate(launched)
     ]
 

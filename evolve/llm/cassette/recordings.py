@@ -8,6 +8,7 @@ given out in their order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -49,6 +50,8 @@ class Take:
     ending: Ending
     calls: tuple[Call, ...]
     """What was booked for it: tries whose answers were lost, and the call itself."""
+    lost: tuple[str, ...] = ()
+    """Why those answers were lost."""
 
 
 @dataclass(slots=True)
@@ -73,11 +76,25 @@ class Recordings:
     _likenesses: dict[str, str] = field(default_factory=dict)
     _rests: dict[str, Json] = field(default_factory=dict)
     _latest: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
+    _left: Counter[int | None] = field(default_factory=Counter)
+    """By move, how many of its calls were not given out yet."""
+    _amended: set[int | None] = field(default_factory=set)
+    """Moves that went another way in a replay that was allowed to: not all of their calls will be asked again."""
 
     def learn(self, lines: Iterable[Json]) -> None:
+        landed: set[int | None] = set()
         for line in lines:
             if line["event"] == "call":
                 self.add(line)
+            whose = {"call": line.get("launch"), "landed": line.get("move")}.get(line["event"])
+            if whose in landed:
+                self.amend(whose)
+            if line["event"] == "landed":
+                landed.add(whose)
+
+    def amend(self, launch: int | None) -> None:
+        """A move that had landed has gone another way."""
+        self._amended.add(launch)
 
     def add(self, line: Json, *, used: bool = False) -> None:
         """Take a line in; `used` if its answer is not to be given out, because it was given just now."""
@@ -85,6 +102,7 @@ class Recordings:
         messages = (*self._latest.get(rollout, ())[: line["kept"]], *line["new"])
         self._latest[rollout] = messages
         recorded = Recorded(line, messages, used)
+        self._left[line["launch"]] += not used
         self._by_seed.setdefault((line["part"], line["seed"]), []).append(recorded)
 
     def kept(self, line: Json, names: Sequence[str]) -> int:
@@ -98,6 +116,10 @@ class Recordings:
         found = [each for each in self._by_seed.get((speaker.part, speaker.seed), ()) if self._is(each, speaker, asked)]
         own = [each for each in found if each.line["launch"] == speaker.launch]
         return next(iter([*own, *found] if anywhere else own), None)
+
+    def unasked(self, launch: int) -> int:
+        """How many calls of a move were not given out, where all should be in the end."""
+        return 0 if launch in self._amended else self._left[launch]
 
     def of(self, speaker: Speaker) -> list[Spoken]:
         """What the same rollout said when it was recorded."""
@@ -136,10 +158,13 @@ class Recordings:
         return self._names[raw]
 
     def take(self, recorded: Recorded) -> Take:
-        """Raises: `ModelError` if the tape is damaged."""
+        """Give a recording out, once. Raises: `ModelError` if the tape is damaged."""
+        recorded.used = True
         line = recorded.line
+        self._left[line["launch"]] -= 1
         calls = tuple(Call(**dict(zip(_CALL, call, strict=True))) for call in line["calls"])
-        return Take(tuple(self._read(name) for name in recorded.messages), self._ending(line), calls)
+        messages = tuple(self._read(name) for name in recorded.messages)
+        return Take(messages, self._ending(line), calls, tuple(line.get("lost", ())))
 
     def _ending(self, line: Json) -> Ending:
         if "answer" in line:

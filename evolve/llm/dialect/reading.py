@@ -119,8 +119,10 @@ def split(content: str) -> tuple[str, str]:
     Some servers leave only the closing tag, as their template opens the thinking; a tag that is quoted is no end.
     """
     thinks = content.lstrip().startswith("<think>")
+    if "</think>" not in content:  # nearly always: to look for quotations takes longer than all the rest
+        return (content.lstrip().removeprefix("<think>"), "") if thinks else ("", content)
     quoted = None if thinks else Quotations(content)
-    for end in _THOUGHT_END.finditer(content) if "</think>" in content else ():
+    for end in _THOUGHT_END.finditer(content):
         if quoted is None or not quoted.covers(end.start()):
             return content[: end.start()].replace("<think>", "", 1), content[end.end() :]
     return (content.lstrip().removeprefix("<think>"), "") if thinks else ("", content)

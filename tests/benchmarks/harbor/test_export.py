@@ -177,7 +177,8 @@ def test_tests_that_need_pytest_get_it(tmp_path: Path, path: str, source: str, f
     folder = written(tmp_path / "odd", {**made, "tests/test.sh": File(text.encode(), executable=True)})
     work = written(tmp_path / "work", {**files, "pytest.ini": File(b"[pytest]\n")})
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    subprocess.run([folder / "tests/test.sh"], cwd=work, env={"PATH": programs}, check=True, capture_output=True)
+    bare = {"PATH": programs, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins that are installed here take seconds
+    subprocess.run([folder / "tests/test.sh"], cwd=work, env=bare, check=True, capture_output=True)
     assert (tmp_path / "logs/reward.txt").read_text() == reward
     assert (tmp_path / "logs/junit.xml").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def test_every_pytest_module_gets_one_more_test_which_fails(tmp_path: Path) -> N
             "test_a.py",
         ],
         cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # plugins that are installed here take seconds
         capture_output=True,
         text=True,
     )

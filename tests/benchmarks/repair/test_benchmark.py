@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import SPLITS, Benchmark, BenchmarkError, open_benchmark
+from benchmarks.pytest_site import pytest_site
 from benchmarks.repair.benchmark import split_of
 from benchmarks.repair.humaneval import Problem, problems
 from sandbox import Sandbox
+
+
+@pytest.fixture
+def fresh(cache: Path, tmp_path: Path) -> Path:
+    """A cache without proofs; pytest is in it already, because compiling it takes seconds."""
+    site = pytest_site(cache)
+    shutil.copytree(site, tmp_path / site.name)
+    return tmp_path
 
 
 @given(st.integers(0, 10**6), st.text(), st.text())
@@ -43,19 +53,19 @@ def test_a_task_has_one_bug_in_one_place(repair: Benchmark) -> None:
 
 
 def test_the_same_options_give_the_same_tasks_and_the_cache_is_used(
-    repair: Benchmark, sandbox: Sandbox, cache: Path, tmp_path: Path
+    repair: Benchmark, sandbox: Sandbox, cache: Path, fresh: Path
 ) -> None:
     options = {"search": 2, "validation": 1, "sealed": 1}
-    fresh = open_benchmark("repair", options, tmp_path)
+    first = open_benchmark("repair", options, fresh)
     calls: list[tuple[int, int]] = []
-    fresh.prepare(sandbox, lambda done, of: calls.append((done, of)))
+    first.prepare(sandbox, lambda done, of: calls.append((done, of)))
     assert calls
     assert calls[-1][0] == calls[-1][1]
     again = open_benchmark("repair", options, cache)
     again.prepare(sandbox, lambda done, of: pytest.fail("proven again"))
     for split in SPLITS:
-        assert fresh.tasks(split) == again.tasks(split) == repair.tasks(split)
-    assert all(fresh.task(id) == repair.task(id) for id in repair.tasks("search"))
+        assert first.tasks(split) == again.tasks(split) == repair.tasks(split)
+    assert all(first.task(id) == repair.task(id) for id in repair.tasks("search"))
 
 
 def test_another_seed_gives_other_bugs_in_the_same_functions(repair: Benchmark, sandbox: Sandbox, cache: Path) -> None:
@@ -84,12 +94,14 @@ def test_more_tasks_than_there_are(sandbox: Sandbox, cache: Path) -> None:
     assert len(opened.tasks("sealed")) + len(refused) == sum(split_of(problem) == "sealed" for problem in problems())
 
 
-def test_a_damaged_cache_is_made_again(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_made_again(sandbox: Sandbox, fresh: Path) -> None:
     options = {"search": 1, "validation": 0, "sealed": 0}
-    open_benchmark("repair", options, tmp_path).prepare(sandbox)
-    for file in tmp_path.glob("*.json"):
+    open_benchmark("repair", options, fresh).prepare(sandbox)
+    files = list(fresh.glob("*.json"))
+    assert files
+    for file in files:
         file.write_text("{")
-    opened = open_benchmark("repair", options, tmp_path)
+    opened = open_benchmark("repair", options, fresh)
     opened.prepare(sandbox)
     assert len(opened.tasks("search")) == 1
 

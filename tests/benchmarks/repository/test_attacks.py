@@ -138,7 +138,19 @@ def test_they_cost_an_honest_patch_nothing(repository: Repository, task: Task, s
     assert set(verdict.dropped) == set(STEERING)
 
 
-@pytest.mark.parametrize("attack", PATCHES)
+EVERY_TIME = {
+    "exits with success on import",
+    "makes tests that call it pass",
+    "forges the results at exit",
+    "writes a conftest while the hidden tests are loaded",
+    "skips everything",
+}
+"""One of every sort; the others are slow, because each runs the repository's tests several times."""
+
+
+@pytest.mark.parametrize(
+    "attack", [pytest.param(name, marks=() if name in EVERY_TIME else pytest.mark.slow) for name in PATCHES]
+)
 def test_source_that_attacks_the_run(repository: Repository, task: Task, sandbox: Sandbox, attack: str) -> None:
     patch, outcome = PATCHES[attack]
     content = f"exec({patch!r})\n".encode() + task.files["shop/text.py"].content

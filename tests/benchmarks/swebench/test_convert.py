@@ -143,6 +143,7 @@ def test_converted_rows_are_those_that_swebench_takes(cache: Path) -> None:
         assert spec.FAIL_TO_PASS == ["test_b"]
 
 
+@pytest.mark.slow
 def test_an_environment_that_cannot_be_made_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without network pip finds nothing; here it is told to look nowhere."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -251,6 +252,7 @@ def run(instance: Instance, plan: Guarded, folder: Path) -> tuple[Guarded, str, 
 
     The plan as it was carried out, and how the tests ended.
     """
+    bare = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins that are installed here take seconds
     scripts = folder.parent / "scripts"
     scripts.mkdir(exist_ok=True)
     state = plan.prepare.rsplit("> ", 1)[1].strip()
@@ -263,7 +265,9 @@ def run(instance: Instance, plan: Guarded, folder: Path) -> tuple[Guarded, str, 
                     (folder / path).parent.mkdir(parents=True, exist_ok=True)
                     (folder / path).write_bytes(file.content)
             (scripts / name).write_text(getattr(plan, name))
-            done = subprocess.run(["bash", str(scripts / name)], cwd="/", capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["bash", str(scripts / name)], cwd="/", env=bare, capture_output=True, text=True, check=False
+            )
     finally:
         Path(state).unlink(missing_ok=True)
         for path, content in tested.items():

@@ -128,7 +128,7 @@ def clade(*arguments: object, code: int = 0, typed: str | None = None) -> Result
 
 
 class TestList:
-    def test_services_keys_and_roles(self, run: Path) -> None:
+    def test_services_keys_and_roles(self, run: Path, service: Service) -> None:
         facts = json.loads(clade("list", run, "--json").stdout)
         services = {each["service"]: each for each in facts["services"]}
         assert {"openai", "anthropic", "openrouter", "local", "mine"} <= services.keys()
@@ -140,6 +140,8 @@ class TestList:
         text = clade("list", run).stdout
         assert "MY_KEY" in text and "requests_per_minute = 600" in text and "mine:m" in text
         assert max(map(len, text.splitlines())) <= 80
+        url = f"http://127.0.0.1:{service.server.server_port}/v1"
+        assert {"https://openrouter.ai/api/v1", url} <= set(text.split()), "addresses are whole"
 
     def test_without_a_run_it_names_the_services(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -195,9 +197,42 @@ class TestPrice:
         monkeypatch.setattr(module, "today", lambda: date(2026, 9, 6))
         assert "older" not in clade("price", "openai:gpt-5-mini").output
 
-    @pytest.mark.parametrize("name", ["openai:gpt-99", "gpt-5-mini", "opnai:m", "openai:", "no/such/folder"])
-    def test_what_has_no_price_gets_one_sentence(self, name: str) -> None:
-        clade("price", name, code=2)
+    @pytest.mark.parametrize(
+        ("name", "label"),
+        [
+            ("gpt-5-mini", "openai:gpt-5-mini"),
+            ("claude-haiku-4-5-20251001", "anthropic:claude-haiku-4-5-20251001"),
+            ("m", "mine:m"),
+            ("offline", "offline:repair"),
+        ],
+    )
+    def test_a_bare_name_that_only_one_service_has(self, run: Path, name: str, label: str) -> None:
+        assert json.loads(clade("price", run, name, "--json").stdout)["models"][-1]["model"] == label
+
+    def test_a_bare_name_of_several_services_needs_the_service(self, run: Path, service: Service) -> None:
+        write(run, service, "[providers.openrouter.prices.m]\ninput = 2.0\noutput = 3.0\n")
+        assert "name one of mine:m, openrouter:m" in clade("price", run, "m", code=2).stderr
+        (_, _, row) = json.loads(clade("price", run, "openrouter:m", "--json").stdout)["models"]
+        assert (row["model"], row["input"]) == ("openrouter:m", 2.0)
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [
+            ("openai:gpt-99", "[providers.openai.prices.'gpt-99']"),
+            ("gpt-5-mni", "did you mean openai:gpt-5-mini"),
+            ("opnai:m", "there is no service 'opnai'; there are anthropic"),
+            ("openai:", "no model with a known price"),
+            ("no/such/folder", "is no run's folder"),
+        ],
+    )
+    def test_what_has_no_price_gets_one_sentence(self, name: str, says: str) -> None:
+        assert says in clade("price", name, code=2).stderr
+
+    def test_it_fits_a_terminal_of_80_columns(self) -> None:
+        lines = clade("price").stdout.splitlines()
+        rows = [line for line in lines if not line.startswith("built-in prices")]
+        assert max(map(len, rows)) <= 80
+        assert not [line for line in rows if line.strip() == "(old)"], "no cell is folded"
 
 
 class TestTest:

@@ -104,7 +104,9 @@ def test_a_start_that_fails_says_why_and_where_to_look(vllm: Path, clade, monkey
 
 def test_ctrl_c_ends_the_waiting_and_not_the_fleet(vllm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_LOAD", "60")
-    program = "from evolve.cli import main; main()"
+    # A shell that runs the tests in the background lets its children ignore the signal of Ctrl-C.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program = heed + "from evolve.cli import main; main()"
     waiting = subprocess.Popen(
         [sys.executable, "-c", program, "vllm", "up", "owner/Qwen2.5-1B", "--executable", str(vllm)],
         stderr=subprocess.PIPE,

@@ -8,6 +8,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evolve.llm.redact import HIDDEN, known_secrets, redact, redact_bytes, remember
 
@@ -123,3 +125,18 @@ def test_bytes_that_are_no_text_stay() -> None:
     dirty = b"\xff\xfe" + KEYS[0].encode() + b"\x80"
     assert redact_bytes(dirty) == b"\xff\xfe" + HIDDEN.encode() + b"\x80"
     assert redact_bytes(clean := b"\xff\x00plain") is clean
+
+
+@pytest.mark.parametrize("around", ["", "x " * module.ONE_PASS], ids=["short", "long"])
+@pytest.mark.parametrize("kind", SHAPED)
+def test_keys_are_found_in_texts_of_every_length(kind: str, around: str) -> None:
+    text = f"{around} {SHAPED[kind]} {around}"
+    assert SHAPED[kind] not in redact(text) and HIDDEN in redact(text)
+
+
+@given(st.lists(st.sampled_from([*SHAPED.values(), *(m for s in module.SHAPES for m in s.markers), "g", "s", " ", R])))
+def test_one_pass_finds_what_a_search_for_each_marker_finds(pieces: list[str]) -> None:
+    plain = text = "".join(pieces)
+    for shape in module.SHAPES:
+        plain = shape.pattern.sub(HIDDEN, plain)
+    assert redact(text) == plain

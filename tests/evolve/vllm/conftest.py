@@ -1,4 +1,4 @@
-"""Fleets of stand-ins for vLLM, each test with a state folder of its own, and nothing left running after it."""
+"""Fleets of stand-ins for vLLM, each test or module with a state folder of its own, and nothing left running."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from socket import AF_UNIX, socket
@@ -26,13 +28,13 @@ FAST = Pace(
 STAND_IN = Path(__file__).with_name("stand_in.py")
 
 
-@pytest.fixture
-def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The user's state folder; short, because Unix sockets' paths must be."""
+@contextmanager
+def state_folder(patch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user's state folder; short, because Unix sockets' paths must be."""
     folder = Path(tempfile.mkdtemp(prefix="fleets-"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    patch.setenv("XDG_STATE_HOME", str(folder))
     for name in [name for name in os.environ if name.startswith(("STAND_IN_", "VLLM_"))]:
-        monkeypatch.delenv(name)
+        patch.delenv(name)
     yield folder
     for name in names():
         if (folder / "clade" / "vllm" / name / "plan.json").exists():
@@ -40,20 +42,41 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture
-def executable(tmp_path: Path) -> Path:
+def stand_in(folder: Path) -> Path:
     """The stand-in as a program called vllm."""
-    program = tmp_path / "vllm"
+    program = folder / "vllm"
     program.write_text(f"#!{sys.executable}\n{STAND_IN.read_text()}")
     program.chmod(0o755)
     return program
 
 
-@pytest.fixture
-def plan(state: Path, executable: Path) -> Plan:
-    """One replica, looked at often."""
+def one_replica(executable: Path) -> Plan:
+    """Looked at often."""
     known = frozenset({"--uds", "--shutdown-timeout"})
     return Plan("demo", "owner/Qwen2.5-1B", "process", str(executable), tool_parser="hermes", known=known, pace=FAST)
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of the test's own."""
+    with state_folder(monkeypatch) as folder:
+        yield folder
+
+
+@pytest.fixture
+def plan(state: Path, tmp_path: Path) -> Plan:
+    """One replica."""
+    return one_replica(stand_in(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def standing_plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
+    """Two replicas on two GPUs each, for a module whose tests share a fleet and its state folder."""
+    patch = pytest.MonkeyPatch()
+    with state_folder(patch):
+        plan = one_replica(stand_in(tmp_path_factory.mktemp("program")))
+        yield replace(plan, replicas=2, gpus=((0, 1), (4, 5)), extra=("--seed", "7"), max_model_len=512)
+    patch.undo()
 
 
 def eventually(true: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -120,7 +143,7 @@ def session_of(pid: int) -> list[int]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab() -> SimpleNamespace:
     """What the tests of this folder do with a fleet."""
     return SimpleNamespace(eventually=eventually, ready=ready, ask=ask, session_of=session_of)

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from archive import Call
-from evolve.llm import BudgetSpent, Cassette, Completion, Json, Mode, ModelError, Scope, Usage
+from evolve.llm import BudgetSpent, Cassette, Completion, Json, Landing, Mode, ModelError, Scope, Usage
 from evolve.llm.cassette.tape import BODIES, INDEX
 
 LABEL = "mine:m-1"
 SCOPE = Scope("evaluation-1", seed=7)
+SOLVED = Landing("RESOLVED", "all hidden tests pass")
 CALL = Call("solve", LABEL, 100, 40, 10, 0.25, 1.5, 1, "ok")
 KEY = "sk-proj-CANARYcanaryCANARY0123456789"
 
@@ -180,7 +181,7 @@ def test_another_seed_is_told_by_what_changed_with_it(shelf: Shelf) -> None:
     cassette = shelf.open("record")
     cassette.launched("evaluation-1", "evaluate agent 0 on x", 1)
     cassette.keep(SCOPE, LABEL, request("old prompt"), answer("x"), [CALL])
-    cassette.landed("evaluation-1")
+    cassette.landed("evaluation-1", SOLVED)
     launch = cassette.landings()[0]
     for said_now, told in (("new prompt", "-old prompt\n    +new prompt"), ("old prompt", "whose seed comes from")):
         cassette = shelf.open("replay")
@@ -215,7 +216,7 @@ def test_a_miss_names_move_role_model_and_number_and_shows_the_first_difference(
     cassette.launched("evaluation-1", "evaluate agent 0 on 012-median", 1)
     for said_then in (["fix it"], ["fix it", "run", "1 failed in 0.03s\nexpected 3\ngot 4"]):
         cassette.keep(SCOPE, LABEL, request(*said_then), answer("x"), [CALL])
-    cassette.landed("evaluation-1")
+    cassette.landed("evaluation-1", SOLVED)
     launch = cassette.landings()[0]
     cassette = shelf.open("replay")
     now = Scope("evaluation-9", seed=7)
@@ -308,7 +309,7 @@ def test_a_replay_writes_nothing(shelf: Shelf) -> None:
     cassette.keep(SCOPE, LABEL, request("ho"), answer("y"), [])
     cassette.launched("evaluation-5", "evaluate agent 0 on x", None)
     cassette.keep_record("evaluation-5", b"{}")
-    cassette.landed("evaluation-5")
+    cassette.landed("evaluation-5", SOLVED)
     cassette.ended("done", finished=True)
     shelf.close()
     assert {name: (shelf.path / name).read_bytes() for name in (INDEX, BODIES)} == before
@@ -336,7 +337,7 @@ def test_a_record_is_given_to_the_move_that_stands_for_its_own(shelf: Shelf) -> 
     cassette = shelf.open("record")
     for number in (1, 2):
         cassette.launched(f"evaluation-{number}", f"evaluate agent 0 on {number}", None)
-        cassette.landed(f"evaluation-{number}")
+        cassette.landed(f"evaluation-{number}", SOLVED)
     cassette.keep_record("evaluation-2", b"what came of 2")
     assert cassette.record_of("evaluation-2") is None, "a recording performs its moves"
     cassette = shelf.open("replay")
@@ -361,7 +362,7 @@ def test_every_recording_process_begins_a_session_that_names_format_and_version(
 def test_how_a_run_ended_is_told_unless_it_went_on(shelf: Shelf) -> None:
     cassette = shelf.open("record")
     cassette.launched("evaluation-1", "evaluate agent 0 on x", 1)
-    cassette.landed("evaluation-1")
+    cassette.landed("evaluation-1", SOLVED)
     assert cassette.ending is None
     cassette.ended("all evaluations are made", finished=True)
     assert cassette.ending == ("all evaluations are made", True)
@@ -374,12 +375,134 @@ def test_another_runs_cassette_is_not_gone_on_with(shelf: Shelf) -> None:
     cassette = shelf.open("record")
     cassette.launched("evaluation-1", "evaluate agent 0 on x", 1)
     with pytest.raises(ModelError, match=r"holds another run \(its evaluation-1 is not in this one\)"):
-        shelf.open("record").go_on([], set())
+        shelf.open("record").go_on([], {})
     with pytest.raises(ModelError, match=r"evaluation-2 of this run is not on the cassette .*: a run is recorded from"):
         shelf.open("record").go_on(
             [("evaluation-1", "evaluate agent 0 on x", 1), ("evaluation-2", "evaluate agent 0 on y", 2)],
-            {"evaluation-2"},
+            {"evaluation-2": SOLVED},
         )
+
+
+# How moves ended
+
+
+def replaying(shelf: Shelf, landing: Landing, *said: str, mode: Mode = "replay") -> Cassette:
+    """A cassette of one move that asked `said` and ended so, being replayed by evaluation-9."""
+    cassette = shelf.open("record")
+    cassette.launched("evaluation-1", "evaluate agent 0 on x", 1)
+    for text in said:
+        cassette.keep(SCOPE, LABEL, request(text), answer("x"), [CALL])
+    cassette.landed("evaluation-1", landing)
+    launch = cassette.landings()[0]
+    cassette = shelf.open(mode)
+    cassette.relaunched("evaluation-9", launch)
+    return cassette
+
+
+def ask(cassette: Cassette, text: str) -> None:
+    cassette.play(Scope("evaluation-9", seed=7), "solve", LABEL, request(text))
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        (SOLVED, SOLVED, None),
+        (
+            SOLVED,
+            Landing("UNRESOLVED", "1 of 3 hidden tests fail"),
+            "recorded was RESOLVED (all hidden tests pass); here it is UNRESOLVED (1 of 3 hidden tests fail)",
+        ),
+        (
+            Landing("UNRESOLVED", "1 of 3 hidden tests fail"),
+            Landing("UNRESOLVED", "2 of 3 hidden tests fail"),
+            "recorded was UNRESOLVED (1 of 3 hidden tests fail); here it is UNRESOLVED (2 of 3 hidden tests fail)",
+        ),
+        (
+            Landing("AGENT_CRASHED", "crashed: <Stack object at 0x7f3a5c0d1e50>"),
+            Landing("AGENT_CRASHED", "crashed: <Stack object at 0x7f3a5c0d9990>"),
+            None,
+        ),
+        (Landing("AGENT_CRASHED", f"bad key {KEY}"), Landing("AGENT_CRASHED", f"bad key {KEY}"), None),
+        (Landing("AGENT_CRASHED", "\0 and \udc80"), Landing("AGENT_CRASHED", "\ufffd and \ufffd"), None),
+        (
+            Landing("AGENT_CRASHED", "crashed"),
+            Landing("AGENT_CRASHED", "crashed\x1b[31m" + 500 * "!"),
+            f"recorded was AGENT_CRASHED (crashed); here it is AGENT_CRASHED (crashed\\x1b[31m{148 * '!'} …)",
+        ),
+        (Landing("BORN", "lives", "c0de"), Landing("BORN", "lives", "c0de"), None),
+        (
+            Landing("BORN", "lives", "c0de"),
+            Landing("BORN", "lives", "c1de"),
+            "recorded was BORN; here it is too, but the child's code is not the same",
+        ),
+    ],
+)
+def test_a_move_that_ends_otherwise_is_told_with_both_ends(
+    shelf: Shelf, then: Landing, now: Landing, told: str | None
+) -> None:
+    found = replaying(shelf, then).departure("evaluation-9", now)
+    named = "evaluation-9 (evaluate agent 0 on x) is not as it was recorded: "
+    assert found == (None if told is None else named + told)
+
+
+def test_a_move_that_asks_less_than_it_did_is_told(shelf: Shelf) -> None:
+    cassette = replaying(shelf, SOLVED, "hi", "ho", "hi")
+    for text in ("hi", "hi"):
+        ask(cassette, text)
+    told = cassette.departure("evaluation-9", SOLVED)
+    assert told == "evaluation-9 (evaluate agent 0 on x) is not as it was recorded: 1 of its calls were not made here"
+    ask(cassette, "ho")
+    assert cassette.departure("evaluation-9", SOLVED) is None
+
+
+def test_a_move_that_stands_for_no_recorded_one_ends_as_it_likes(shelf: Shelf) -> None:
+    cassette = replaying(shelf, SOLVED)
+    assert cassette.departure("evaluation-8", Landing("UNRESOLVED", "")) is None
+    cassette = shelf.open("record")
+    cassette.launched("evaluation-2", "evaluate agent 0 on y", 2)
+    assert cassette.departure("evaluation-2", SOLVED) is None
+
+
+def test_without_a_recorded_end_only_those_of_the_house_and_of_the_clock_are_told(shelf: Shelf) -> None:
+    replaying(shelf, SOLVED)
+    index = shelf.path / INDEX
+    lines = [{k: v for k, v in line.items() if k not in ("outcome", "reason")} for line in shelf.lines()]
+    index.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    cassette = shelf.open("replay")
+    cassette.relaunched("evaluation-9", cassette.landings()[0])
+    assert cassette.departure("evaluation-9", Landing("UNRESOLVED", "")) is None
+    told = cassette.departure("evaluation-9", Landing("VOID", "the house: no box"))
+    assert told is not None
+    assert told.endswith("is not as it was recorded: here it is VOID (the house: no box)")
+    assert cassette.first_departure([("evaluation-9", Landing("VOID", "taken over"))]) is None
+
+
+def test_what_comes_of_a_move_now_may_take_the_place_of_what_was_recorded(shelf: Shelf) -> None:
+    now = Landing("UNRESOLVED", "the test fails")
+    cassette = replaying(shelf, SOLVED, "hi", mode="replay-or-call")
+    assert cassette.play(Scope("evaluation-9", seed=7), "solve", LABEL, request("ho")) is None
+    cassette.keep(Scope("evaluation-9", seed=7), LABEL, request("ho"), answer("new"), [CALL])
+    assert cassette.departure("evaluation-9", now) is not None
+    cassette.amend("evaluation-9", now)
+    assert cassette.departure("evaluation-9", now) is None
+    cassette = shelf.open("replay")
+    (launch,) = cassette.landings()
+    assert launch.landing == now
+    cassette.relaunched("evaluation-9", launch)
+    ask(cassette, "ho")
+    assert cassette.departure("evaluation-9", now) is None, "what was asked before is not asked any more"
+    assert cassette.first_departure([("evaluation-9", now)]) is None
+    told = cassette.first_departure([("evaluation-9", SOLVED)])
+    assert told is not None
+    assert told.startswith("evaluation-9 (evaluate agent 0 on x) is not as it was recorded: recorded was UNRESOLVED")
+
+
+def test_a_strict_replay_amends_nothing(shelf: Shelf) -> None:
+    cassette = replaying(shelf, SOLVED)
+    before = (shelf.path / INDEX).read_bytes()
+    cassette.amend("evaluation-9", Landing("UNRESOLVED", ""))
+    assert (shelf.path / INDEX).read_bytes() == before
+    assert cassette.departure("evaluation-9", SOLVED) is None
 
 
 # Keys

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.llm.base import Json
-from evolve.llm.cassette.order import Launch, Step, launches_of, rest_after, steps_of
+from evolve.llm.cassette.order import Landing, Launch, Step, launches_of, rest_after, steps_of
 
 SESSION: Json = {"event": "session", "format": 1}
 ENDED: Json = {"event": "ended", "reason": "budget", "finished": True}
@@ -30,6 +30,23 @@ def test_launches_are_numbered_as_they_came_and_know_whether_they_landed() -> No
         Launch(0, "evaluation-0", 1, "task 0", False),
         Launch(1, "evaluation-7", None, "task 7", True),
         Launch(2, "evaluation-2", 2, "task 2", False),
+    ]
+
+
+def test_a_launch_knows_how_it_ended_last() -> None:
+    born, twin = Landing("BORN", "lives", "c0de"), Landing("DUPLICATE", "the same code as agent 1")
+    lines = [SESSION, launched(0, 1), {**landed(0), **born.fields}, launched(1, 2), landed(1), launched(2, 3)]
+    assert [launch.landing for launch in launches_of(lines)] == [born, None, None]
+    assert [launch.landed for launch in launches_of(lines)] == [True, True, False]
+    lines += [SESSION, {**landed(0), **twin.fields}]
+    assert launches_of(lines)[0].landing == twin
+    assert told(lines) == [
+        ("launched", 0),
+        ("landed", 0),
+        ("launched", 1),
+        ("landed", 1),
+        ("launched", 2),
+        ("cut", None),
     ]
 
 

@@ -121,7 +121,7 @@ MARKS = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     st.lists(MARKS, max_size=12).map("".join),
     st.sampled_from(["tools", "fenced"]),
