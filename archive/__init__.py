@@ -8,7 +8,7 @@
 """
 
 from archive.cache import EvaluationCache, Remembered
-from archive.clade import Clade, Tally, best_belief, chosen, clades, probability_better, tallies
+from archive.clade import Clade, Tally, best_belief, chosen, clades, probability_better, ranking, tallies
 from archive.errors import ArchiveError
 from archive.history import History
 from archive.lineage import dot, graphml, json_text, lineage, newick, node_link
@@ -23,6 +23,7 @@ from archive.records import (
     Call,
     Decision,
     Evaluation,
+    Event,
     Expansion,
     Outcome,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Decision",
     "Evaluation",
     "EvaluationCache",
+    "Event",
     "Expansion",
     "History",
     "Outcome",
@@ -59,6 +61,7 @@ __all__ = [
     "newick",
     "node_link",
     "probability_better",
+    "ranking",
     "tallies",
     "visible",
 ]

@@ -6,9 +6,12 @@ here touches a database, and no statistic is stored on them.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Outcome(StrEnum):
@@ -123,6 +126,8 @@ class Expansion:
     closed: datetime | None = None
     seconds: float = 0.0
     bill: Bill = Bill()
+    peer: int | None = None
+    """A second agent whose work the child was to learn from, if the policy named one; clades follow `parent` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +177,22 @@ class Decision:
     evidence: str
     """JSON text: the draws and counts the choice was made on."""
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a run and is no move: the sealed split was opened, say. Never changed or deleted."""
+
+    id: int
+    """1 is the first."""
+    at: datetime
+    kind: str
+    """`sealed-opened`, `sealed-touched` (see docs/statistics.md)."""
+    text: str
+    """JSON object: what is to be known of it."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The text as what it says."""
+        facts: Mapping[str, Any] = json.loads(self.text)
+        return facts

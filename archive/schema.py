@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-from archive.records import Agent, Bill, Call, Decision, Evaluation, Expansion, Outcome
+from archive.records import Agent, Bill, Call, Decision, Evaluation, Event, Expansion, Outcome
 
 Values = dict[str, Any]
 """A row's values by column name, of as many types as there are columns."""
@@ -107,6 +107,7 @@ expansions = Table(
     Column("closed", Utc),
     Column("seconds", Double, nullable=False),
     *_bill(),
+    Column("peer", ForeignKey("agents.id")),
     CheckConstraint("(outcome IS NULL) = (closed IS NULL)", name="closed"),
 )
 
@@ -150,6 +151,15 @@ calls = Table(
     CheckConstraint("(expansion IS NULL) <> (evaluation IS NULL)", name="one_move"),
 )
 
+events = Table(
+    "events",
+    metadata,
+    _id(),
+    Column("at", Utc, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
 
 def storable(text: str) -> str:
     """Text as a database can hold it: NUL and lone surrogates, which agents may well print, become U+FFFD."""
@@ -172,11 +182,15 @@ def evaluation_of(row: RowMapping) -> Evaluation:
     return Evaluation(**_move_fields(row))
 
 
+def event_of(row: RowMapping) -> Event:
+    return Event(**row)
+
+
 def call_of(row: RowMapping) -> Call:
     return Call(**{name: value for name, value in row.items() if name not in ("id", "expansion", "evaluation")})
 
 
-def values_of(record: Agent | Decision | Expansion | Evaluation | Call) -> Values:
+def values_of(record: Agent | Decision | Expansion | Evaluation | Call | Event) -> Values:
     """A record as a row's values; a bill becomes its columns."""
     values = {name: getattr(record, name) for name in record.__slots__ if name != "bill"}
     values = {name: storable(value) if type(value) is str else value for name, value in values.items()}

@@ -6,15 +6,16 @@ SQL after, in one transaction with its bill: killed in between, it leaves only a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from sqlalchemy import Connection, Engine, Table, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, Table, func, insert, inspect, select, update
 
 from archive import engine as database
 from archive import history, schema, textdiff
@@ -22,7 +23,7 @@ from archive.errors import ArchiveError
 from archive.history import History
 from archive.lock import WriterLock
 from archive.moves import check_child, checked_seed, closed, still_open
-from archive.records import INTERRUPTED, Agent, Bill, Call, Decision, Evaluation, Expansion, Outcome
+from archive.records import INTERRUPTED, Agent, Bill, Call, Decision, Evaluation, Event, Expansion, Outcome
 from archive.repository import Repository
 
 _URL_FILE = "archive.url"
@@ -48,6 +49,8 @@ class Archive:
         self._taken: set[int] = set()
         """Numbers of the decisions that have a move which is open, or ended as anything but VOID."""
         self._history: History | None = None
+        self._latest = datetime.min.replace(tzinfo=UTC)
+        """The latest time in any row."""
 
     @classmethod
     def create(cls, folder: Path, *, url: str | None = None, about: Mapping[str, str] | None = None) -> Self:
@@ -184,6 +187,14 @@ class Archive:
             rows = connection.execute(select(schema.decisions).order_by(schema.decisions.c.number)).mappings()
             return tuple(schema.decision_of(row) for row in rows)
 
+    def events(self, kind: str | None = None) -> tuple[Event, ...]:
+        """Events in their order: all, or those of one kind."""
+        query = select(schema.events).order_by(schema.events.c.id)
+        if kind is not None:
+            query = query.where(schema.events.c.kind == kind)
+        with database.transaction(self._engine) as connection:
+            return tuple(schema.event_of(row) for row in connection.execute(query).mappings())
+
     def spent(self) -> Bill:
         """What all closed moves cost together."""
         return self.history().spent()
@@ -213,6 +224,14 @@ class Archive:
             if not connection.execute(update(table).where(table.c.key == key).values(value=value)).rowcount:
                 connection.execute(insert(table).values(key=key, value=value))
 
+    def event(self, kind: str, facts: Mapping[str, Any]) -> Event:
+        """Write down that something happened; it is on the disk when this returns. `facts` are JSON-ready."""
+        with self._write() as connection:
+            last = connection.execute(select(func.max(schema.events.c.id))).scalar_one()
+            event = Event((last or 0) + 1, self._moment(), kind, schema.storable(json.dumps(facts, ensure_ascii=True)))
+            connection.execute(insert(schema.events).values(schema.values_of(event)))
+        return event
+
     def add_seed(self, files: Mapping[str, bytes], shape: str) -> Agent:
         """Store the first agent, id 0."""
         if self._agents:
@@ -223,8 +242,10 @@ class Archive:
         self._admit(agent)
         return agent
 
-    def open_expansion(self, decision: Decision, *, entry: str, seed: int) -> Expansion:
+    def open_expansion(self, decision: Decision, *, entry: str, seed: int, peer: int | None = None) -> Expansion:
         """Commit a decision to expand and the open row of its move. The parent is the decision's agent.
+
+        `peer` is a second agent to learn from, if the decision names one.
 
         A decision whose earlier moves are all void is taken again under its number and replaces what it said before.
         Raises: `ArchiveError` if it is not to expand, was carried out already, or is about an unknown agent.
@@ -232,7 +253,13 @@ class Archive:
         if decision.move != "expand":
             raise ArchiveError(f"decision {decision.number} is to {decision.move}, not to expand")
         row = Expansion(
-            _next(self._expansions), decision.number, decision.agent, schema.storable(entry), checked_seed(seed), _now()
+            _next(self._expansions),
+            decision.number,
+            decision.agent,
+            schema.storable(entry),
+            checked_seed(seed),
+            self._moment(),
+            peer=None if peer is None else self._agent(peer).id,
         )
         self._open(schema.expansions, row, decision)
         self._expansions[row.id] = row
@@ -260,7 +287,7 @@ class Archive:
             schema.storable(task),
             attempt,
             checked_seed(seed),
-            _now(),
+            self._moment(),
         )
         self._open(schema.evaluations, row, decision)
         self._evaluations[row.id] = row
@@ -297,7 +324,7 @@ class Archive:
             agent = self._conceive(row.parent, files, shape, f"expansion {id}, {row.entry!a}")
             child = agent.id
         row = replace(row, issue=schema.storable(issue), child=child)
-        row = closed(row, outcome, reason, seconds, calls, _now())
+        row = closed(row, outcome, reason, seconds, calls, self._moment())
         with self._write() as connection:
             if agent is not None:
                 connection.execute(insert(schema.agents).values(schema.values_of(agent)))
@@ -324,7 +351,9 @@ class Archive:
         Raises: `ArchiveError` if the row is unknown or closed, or the outcome is not one of an evaluation.
         """
         row = still_open(self._evaluations, id, "evaluation")
-        row = closed(replace(row, steps=steps, source=schema.storable(source)), outcome, reason, seconds, calls, _now())
+        row = closed(
+            replace(row, steps=steps, source=schema.storable(source)), outcome, reason, seconds, calls, self._moment()
+        )
         with self._write() as connection:
             _store_closed(connection, schema.evaluations, row, calls)
         self._evaluations[id] = row
@@ -361,7 +390,7 @@ class Archive:
         """Store an agent's files in git; the agent that they will be once its row is committed."""
         if self._lock is None:
             raise ArchiveError(f"the archive in {self.folder} is open for reading only")
-        id, now = _next(self._agents, first=0), _now()
+        id, now = _next(self._agents, first=0), self._moment()
         child_of = "" if parent is None else f", child of {parent}"
         above = None if parent is None else self._agent(parent).commit
         commit, tree = self._repository.commit(files, above, f"agent {id}{child_of}\n\n{origin}", now)
@@ -389,12 +418,19 @@ class Archive:
         if row.outcome is Outcome.VOID and row.decision is not None:
             self._taken.discard(row.decision)
 
+    def _moment(self) -> datetime:
+        """Now, and later than any row even if the clock was set back: times tell the order of what happened."""
+        self._latest = max(datetime.now(UTC), self._latest + timedelta(microseconds=1))
+        return self._latest
+
     def _remember(self, rows: History) -> None:
         self._agents = {row.id: row for row in rows.agents}
         self._expansions = {row.id: row for row in rows.expansions}
         self._evaluations = {row.id: row for row in rows.evaluations}
         moves: tuple[Expansion | Evaluation, ...] = (*rows.expansions, *rows.evaluations)
         self._taken = {row.decision for row in moves if row.decision is not None and row.outcome is not Outcome.VOID}
+        times = [*(row.born for row in rows.agents), *(row.closed or row.opened for row in moves)]
+        self._latest = max([self._latest, *times])
 
     def _mark_unmarked(self) -> None:
         """Give agents their branches where a writer died between the row and the branch."""

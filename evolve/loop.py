@@ -16,6 +16,7 @@ from typing import Protocol
 
 from archive import INTERRUPTED, Archive, ArchiveError, Decision, Evaluation, Expansion, History, Outcome
 from benchmarks import Benchmark
+from evolve.board import board_of
 from evolve.entry import choose_entry
 from evolve.evidence import evidence_of, overflowed
 from evolve.jobs import EvaluationJob, Evidence, ExpansionJob, Job, Record
@@ -27,7 +28,20 @@ from evolve.policies import Evaluate, Expand, Move, View
 from evolve.remembered import Memory, done_already
 from evolve.seeds import derive, generator
 from evolve.settings import Settings
-from evolve.state import OUTAGE, Stop, left_out, moves_of, next_attempt, next_decision, search, stop_reason, view_of
+from evolve.state import (
+    OUTAGE,
+    Spent,
+    Stop,
+    closing,
+    left_out,
+    moves_of,
+    next_attempt,
+    opening,
+    search,
+    shut_columns,
+    spent_reason,
+    stop_reason,
+)
 from evolve.supply import Supply
 
 POLL_SECONDS = 0.2
@@ -92,6 +106,10 @@ class Evolution:
         self._hours_before = float(archive.about.get("hours", 0.0))
         self._voids = 0
         self._left_out = set(left_out(archive.history()))
+        self._left_out_may_change = False
+        self._void_lately = False
+        """Whether the last move that landed in this session was VOID: only then may there be too many in a row."""
+        self._board = board_of(archive.history(), self.tasks, settings)
         self._rest_until = 0.0
         self._outages = Outages()
 
@@ -126,7 +144,7 @@ class Evolution:
         return self._hours_before + (time.monotonic() - self._clock - self._outages.seconds) / 3600
 
     def view(self) -> View:
-        return view_of(self.history(), self.tasks, self.settings)
+        return self._board.view()
 
     def history(self) -> History:
         """What is decided on."""
@@ -152,15 +170,15 @@ class Evolution:
                 return ASKED
             if (refusal := self.supply.refusal()) is not None:
                 return Stop(f"{refusal}. Mend that and run again; nothing is lost", finished=False)
-            history, view = self.history(), self.view()
-            stop = self._stop(history, view)
+            view = self.view()
+            stop = self._stop(view)
             if stop is not None:
                 return stop
             if self.supply.outages() or time.monotonic() < self._rest_until:
                 return None
             if self._flying and self.supply.crowded():
                 return None
-            number = next_decision(history)
+            number = self._board.next_decision
             move = self.settings.policy.choose(view, generator(self.settings.seed, "decision", number))
             if move is None:
                 return None if self._flying else DONE
@@ -177,18 +195,12 @@ class Evolution:
         """The moves under way whose rows may be closed next."""
         return list(self._flying)
 
-    def _stop(self, history: History, view: View) -> Stop | None:
-        spent = self.supply.spent()
-        return stop_reason(
-            history,
-            view,
-            self.settings,
-            start=self._start,
-            usd=spent.usd,
-            tokens=spent.input_tokens + spent.output_tokens,
-            hours=self.hours,
-            no_room=self.supply.no_room(),
-        )
+    def _stop(self, view: View) -> Stop | None:
+        bill, no_room = self.supply.spent(), self.supply.no_room()
+        spent = Spent(bill.usd, bill.input_tokens + bill.output_tokens, self.hours, no_room)
+        if self._void_lately or view.failed_in_a_row >= self.settings.budget.failures_in_a_row:
+            return stop_reason(self.history(), view, self.settings, spent, start=self._start)
+        return spent_reason(view, self.settings, spent)
 
     def _launch(self, move: Move, number: int, view: View) -> None:
         decision = Decision(
@@ -196,11 +208,12 @@ class Evolution:
             policy=self.settings.policy.name,
             move="expand" if isinstance(move, Expand) else "evaluate",
             agent=move.agent,
-            task=move.task if isinstance(move, Evaluate) else None,
+            task=view.tasks[move.task] if isinstance(move, Evaluate) else None,
             evidence=json.dumps(grounds(view, move)),
             at=datetime.now(UTC),
         )
         row, job = self._open_evaluation(decision) if isinstance(move, Evaluate) else self._open_expansion(decision)
+        self._board.seen(opening(row, self._board.column))
         self.listener.opened(row)
         self._flying[self._begin(row, job)] = row
 
@@ -275,6 +288,7 @@ class Evolution:
         if self.cassette is not None:
             self.cassette.landed(key_of(row), landing_of(record))
         self._note_spending()
+        self._take_in(closed)
         self.listener.closed(closed)
         self._announce_quarantine()
 
@@ -293,10 +307,27 @@ class Evolution:
 
     def _announce_quarantine(self) -> None:
         """Say which tasks are left alone from now on, or are tried again; never in silence."""
+        if not self._left_out_may_change:
+            return
         found = left_out(self.archive.history())
         for task in sorted(found.keys() - self._left_out):
             self.listener.say(f"task {task} is quarantined for this run: {found[task]}")
         self._left_out = set(found)
+        self._board.leave_alone(shut_columns(self.archive.history(), self._board.tasks, self.tasks))
+
+    def _take_in(self, row: Row) -> None:
+        """Tell the board how a move ended."""
+        self._void_lately = row.outcome is Outcome.VOID
+        again = isinstance(row, Evaluation) and row.task in self._left_out
+        self._left_out_may_change = self._void_lately or again
+        if self._void_lately and row.reason.startswith(OUTAGE):
+            self._recount()
+        else:
+            self._board.seen(closing(row, self._board.column))
+
+    def _recount(self) -> None:
+        """Make the board anew from the rows: after moves that leave no trace, not even that they were begun."""
+        self._board = board_of(self.archive.history(), self.tasks, self.settings)
 
     def _close_evaluation(self, row: Evaluation, record: Record) -> Row:
         if self.memory is not None:
@@ -367,14 +398,14 @@ def record_of(future: Future[Record]) -> Record:
 
 def grounds(view: View, move: Move) -> dict[str, object]:
     """What a decision was made on, for the archive."""
-    clade = view.clades[move.agent]
+    own, whole = view.own(move.agent), view.whole(move.agent)
     return {
-        "agents": len(view.agents),
+        "agents": view.agents,
         "evaluations": view.evaluations,
         "evaluations_in_flight": view.evaluations_in_flight,
         "expansions_in_flight": view.expansions_in_flight,
-        "own": [clade.own.passed, clade.own.failed],
-        "clade": [clade.whole.passed, clade.whole.failed],
+        "own": [own.passed, own.failed],
+        "clade": [whole.passed, whole.failed],
     }
 
 

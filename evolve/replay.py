@@ -8,7 +8,7 @@ later decisions saw it under way. Clocks have no say: no stop rule, no pause and
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -18,8 +18,9 @@ from evolve.landings import departure, landing_in
 from evolve.llm import Cassette, Launch, ModelError, Step
 from evolve.loop import ASKED, Evolution, Row, has_ended, key_of, record_of, what_of
 from evolve.policies import Expand, Move
+from evolve.policies.base import View
 from evolve.seeds import generator
-from evolve.state import Stop, in_closing_order, moves_of, next_decision
+from evolve.state import Stop, in_closing_order, moves_of, next_decision, view_of
 
 
 class Replay(Evolution):
@@ -41,6 +42,10 @@ class Replay(Evolution):
         landed = {self._keys[number] for number in self._as_of.landed}
         flying = {self._keys[number] for number in self._as_of.flying}
         return as_of(history, landed, flying)
+
+    def view(self) -> View:
+        """Recomputed each time, since what is decided on may be the past."""
+        return view_of(self.history(), self.tasks, self.settings)
 
     def _open_cassette(self, cassette: Cassette) -> None:
         """Find where on the recording this run stands. Raises: `ModelError` if it is not a replay of it."""
@@ -98,8 +103,9 @@ class Replay(Evolution):
             view = self.view()
             number = next_decision(self.history())
             move = self.settings.policy.choose(view, generator(self.settings.seed, "decision", number))
-            self._chosen = f"decision {number}: {in_words(move)}"
-            if move is None or (number, in_words(move)) != (launch.decision, launch.what):
+            chosen = in_words(move, view.tasks)
+            self._chosen = f"decision {number}: {chosen}"
+            if move is None or (number, chosen) != (launch.decision, launch.what):
                 return False
             self._launch_of = launch
             self._launch(move, number, view)
@@ -159,6 +165,7 @@ class Replay(Evolution):
             future.cancel()
             close = self.archive.close_expansion if isinstance(row, Expansion) else self.archive.close_evaluation
             self.listener.closed(close(row.id, Outcome.VOID, reason=INTERRUPTED))
+        self._recount()
 
 
 def led(
@@ -168,11 +175,13 @@ def led(
     return Evolution if cassette is None or cassette.mode == "record" else Replay
 
 
-def in_words(move: Move | None) -> str:
+def in_words(move: Move | None, tasks: Sequence[str]) -> str:
     """As `what_of` a move's row."""
     if move is None:
         return "no further move"
-    return f"expand agent {move.agent}" if isinstance(move, Expand) else f"evaluate agent {move.agent} on {move.task}"
+    if isinstance(move, Expand):
+        return f"expand agent {move.agent}"
+    return f"evaluate agent {move.agent} on {tasks[move.task]}"
 
 
 def as_of(history: History, landed: Collection[str], flying: Collection[str]) -> History:

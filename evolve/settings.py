@@ -193,7 +193,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     return f"`{name}` = {first['input']!r} does not fit: {message}"
 
 
-POLICIES = ("hgm", "dgm", "greedy", "uniform")
+POLICIES = tuple(str(policy.model_fields["name"].default) for policy in get_args(get_args(AnyPolicy)[0]))
 """Tags that pydantic puts into the path of a policy's setting; not part of what the user wrote."""
 
 

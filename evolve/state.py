@@ -1,4 +1,4 @@
-"""From the archive's frozen rows to what the loop decides on: the policy's view, the next decision's number, the stops.
+"""From the archive's frozen rows to what the loop decides on: events, the policy's view, the next number, the stops.
 
 Pure functions. Rows whose work was cut off with its process (`INTERRUPTED`) or by an outage of a model service
 (`OUTAGE`) leave no trace in any of them, which is why a run decides as an undisturbed one would have.
@@ -7,13 +7,17 @@ Pure functions. Rows whose work was cut off with its process (`INTERRUPTED`) or 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from archive import INTERRUPTED, Evaluation, Expansion, History, Outcome, clades
-from evolve.policies import View
+import numpy as np
+
+from archive import INTERRUPTED, ArchiveError, Evaluation, Expansion, History, Outcome, clades
+from evolve.events import Event, Measured, Opened, Tried, Voided
+from evolve.moves import Evaluate, Expand, Move
+from evolve.policies.base import Bools, Ints, View
 from evolve.quarantine import quarantined
 from evolve.settings import Settings
 
@@ -68,34 +72,154 @@ def uncut(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(kept)
 
 
+def columns(history: History, tasks: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a run's views: the search split, then tasks that only rows know.
+
+    There are such tasks when the split has changed since (a task that cannot be proven on this machine is not in it):
+    evidence stays evidence.
+    """
+    known = set(tasks)
+    return (*tasks, *sorted({row.task for row in search(history)} - known))
+
+
+def events_of(history: History, tasks: Mapping[str, int]) -> Iterator[Event]:
+    """What happened, in its order; `tasks` is each column by its task. Raises: `ArchiveError` for an unborn agent.
+
+    The order is the archive's clock, which is strictly increasing. In archives written before it was, what must come
+    first is taken to have come first.
+    """
+    rows: list[Evaluation | Expansion] = [*search(history), *attempts(history)]
+    moments = [(row.opened, 0, key) for key, row in enumerate(rows)]
+    moments += [(max(row.opened, row.closed), 1, key) for key, row in enumerate(rows) if row.outcome and row.closed]
+    born, waiting = 1, []
+    for _, ends, key in sorted(moments):
+        waiting.append(closing(rows[key], tasks) if ends else opening(rows[key], tasks))
+        while (event := next((event for event in waiting if possible(event, born)), None)) is not None:
+            waiting.remove(event)
+            born += isinstance(event, Tried) and event.child is not None
+            yield event
+    if waiting:
+        raise ArchiveError(f"there are moves of an agent that was never born: {waiting[0]}")
+
+
+def possible(event: Event, born: int) -> bool:
+    """Whether it can happen while so many agents are born."""
+    match event:
+        case Measured(agent=agent) | Opened(Expand(agent) | Evaluate(agent)) | Voided(Expand(agent) | Evaluate(agent)):
+            return agent < born
+        case Tried(parent, child):
+            return parent < born and child in (None, born)
+
+
+def opening(row: Evaluation | Expansion, tasks: Mapping[str, int]) -> Opened:
+    """The beginning of a chosen move, as an event."""
+    number = row.decision
+    assert number is not None, "what a person asks for is no event"
+    return Opened(move_of(row, tasks), number)
+
+
+def closing(row: Evaluation | Expansion, tasks: Mapping[str, int]) -> Measured | Tried | Voided:
+    """The end of a chosen move, as an event."""
+    if row.outcome is Outcome.VOID:
+        return Voided(move_of(row, tasks))
+    if isinstance(row, Evaluation):
+        return Measured(row.agent, tasks[row.task], row.passed, row.seconds, row.bill.usd)
+    child = row.child if row.outcome is Outcome.BORN else None
+    return Tried(row.parent, child, row.seconds, row.bill.usd)
+
+
+def move_of(row: Evaluation | Expansion, tasks: Mapping[str, int]) -> Move:
+    return Evaluate(row.agent, tasks[row.task]) if isinstance(row, Evaluation) else Expand(row.parent)
+
+
 def view_of(history: History, tasks: Sequence[str], settings: Settings) -> View:
-    """The policy's view. `tasks` are the ids of the search split in the benchmark's order."""
+    """The policy's view, recomputed plainly from all rows. `tasks`: the search split in the benchmark's order.
+
+    This is the definition that a `Board` must equal after each event. Raises: `ArchiveError` if the tree has a hole.
+    """
+    names = columns(history, tasks)
+    place = {task: column for column, task in enumerate(names)}
     evaluations, expansions = search(history), attempts(history)
-    evidence = [row for row in evaluations if row.passed or row.failed]
-    in_flight = [row for row in evaluations if row.outcome is None]
-    closed = [row for row in expansions if row.outcome not in (None, Outcome.VOID)]
-    taken = {(row.agent, row.task) for row in (*evidence, *in_flight)}
-    voids = Counter((row.agent, row.task) for row in evaluations if row.outcome is Outcome.VOID)
-    taken |= {pair for pair, count in voids.items() if count >= MAX_VOIDS_OF_A_PAIR}
-    left_alone = left_out(history)
-    open_tasks = {
-        agent.id: left
-        for agent in history.agents
-        if (left := tuple(task for task in tasks if task not in left_alone and (agent.id, task) not in taken))
-    }
+    evidence = in_closing_order([row for row in evaluations if row.passed or row.failed])
+    flying = [row for row in evaluations if row.outcome is None]
+    tried = in_closing_order([row for row in expansions if row.outcome not in (None, Outcome.VOID)])
+    trying = [row for row in expansions if row.outcome is None]
+
+    fold = settings.policy.fold(len(names), settings.budget.evaluations)
+    if fold is not None:
+        for event in events_of(history, place):
+            fold.seen(event)
+
+    family = clades(history.agents, evidence)
+    verdict = np.full((len(family), len(names)), -1, dtype=np.int8)
+    for row in evidence:
+        verdict[row.agent, place[row.task]] = row.passed
+    opened = open_pairs(history, names, tasks)
     return View(
-        agents=history.agents,
-        clades=clades(history.agents, evidence),
-        open_tasks=open_tasks,
-        measured=Counter(row.agent for row in (*evidence, *in_flight)),
+        tasks=names,
+        parent=ints([-1 if agent.parent is None else agent.parent for agent in history.agents]),
+        children=ints([len(clade.children) for clade in family.values()]),
+        passed=ints([clade.own.passed for clade in family.values()]),
+        failed=ints([clade.own.failed for clade in family.values()]),
+        clade_passed=ints([clade.whole.passed for clade in family.values()]),
+        clade_failed=ints([clade.whole.failed for clade in family.values()]),
+        in_flight=counted((row.agent for row in flying), len(family)),
+        expanding=counted((row.parent for row in trying), len(family)),
+        attempts=counted((row.parent for row in tried), len(family)),
+        left=opened.sum(axis=1, dtype=np.int64),
+        open=opened,
+        verdict=verdict,
+        task_passed=counted((place[row.task] for row in evidence if row.passed), len(names)),
+        task_failed=counted((place[row.task] for row in evidence if row.failed), len(names)),
+        fold=fold,
         evaluations=len(evidence),
-        evaluations_in_flight=len(in_flight),
-        expansions=len(closed),
-        expansions_in_flight=sum(row.outcome is None for row in expansions),
-        failed_in_a_row=leading(row.outcome is not Outcome.BORN for row in reversed(in_closing_order(closed))),
+        evaluations_in_flight=len(flying),
+        expansions=len(tried),
+        expansions_in_flight=len(trying),
+        failed_in_a_row=leading(row.outcome is not Outcome.BORN for row in reversed(tried)),
         budget=settings.budget.evaluations,
         expansion_budget=settings.expansion_budget,
+        seconds=np.array([in_turn(row.seconds for row in evidence), in_turn(row.seconds for row in tried)]),
+        usd=np.array([in_turn(row.bill.usd for row in evidence), in_turn(row.bill.usd for row in tried)]),
     )
+
+
+def open_pairs(history: History, names: Sequence[str], tasks: Sequence[str]) -> Bools:
+    """Which agents may be measured on which tasks."""
+    evaluations = search(history)
+    voids = Counter((row.agent, row.task) for row in evaluations if row.outcome is Outcome.VOID)
+    taken = {pair for pair, count in voids.items() if count >= MAX_VOIDS_OF_A_PAIR}
+    taken |= {(row.agent, row.task) for row in evaluations if row.outcome is not Outcome.VOID}
+    opened = np.ones((len(history.agents), len(names)), dtype=np.bool_)
+    opened[:, shut_columns(history, names, tasks)] = False
+    place = {task: column for column, task in enumerate(names)}
+    for agent, task in taken:
+        opened[agent, place[task]] = False
+    return opened
+
+
+def shut_columns(history: History, names: Sequence[str], tasks: Sequence[str]) -> list[int]:
+    """The columns on which nobody is measured (any more): quarantined, or not of the split."""
+    usable = set(tasks) - left_out(history).keys()
+    return [column for column, task in enumerate(names) if task not in usable]
+
+
+def ints(numbers: Iterable[int]) -> Ints:
+    return np.array(list(numbers), dtype=np.int64)
+
+
+def counted(indices: Iterable[int], size: int) -> Ints:
+    """How often each index is there."""
+    counts = Counter(indices)
+    return ints(counts[index] for index in range(size))
+
+
+def in_turn(numbers: Iterable[float]) -> float:
+    """The sum, added up one after the other: as a board does it, to the last bit."""
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
 
 
 def left_out(history: History) -> dict[str, str]:
@@ -146,34 +270,25 @@ class Stop:
     """The budget is spent; False when going on makes no sense until a cause is mended."""
 
 
-def stop_reason(
-    history: History,
-    view: View,
-    settings: Settings,
-    *,
-    start: datetime,
-    usd: float,
-    tokens: int,
-    hours: float,
-    no_room: str | None = None,
-) -> Stop | None:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run used up, earlier sessions included."""
+
+    usd: float = 0.0
+    tokens: int = 0
+    hours: float = 0.0
+    no_room: str | None = None
+    """Why the models' budget, though not spent to the last cent, is too little for a call (`Totals.no_room`)."""
+
+
+def stop_reason(history: History, view: View, settings: Settings, spent: Spent, *, start: datetime) -> Stop | None:
     """Why no further move may start; None to go on.
 
-    House's faults count from `start`, the beginning of this session: who runs again has mended the cause. `no_room`
-    says why the models' budget, though not spent to the last cent, is too little for a call (`Totals.no_room`).
+    House's faults count from `start`, the beginning of this session: who runs again has mended the cause.
     """
+    if (stop := spent_reason(view, settings, spent)) is not None:
+        return stop
     budget = settings.budget
-    spent = [
-        (view.evaluations >= budget.evaluations, f"{budget.evaluations} evaluations"),
-        (budget.usd is not None and usd >= budget.usd, f"${budget.usd or 0:g}"),
-        (budget.tokens is not None and tokens >= budget.tokens, f"{budget.tokens} tokens"),
-        (budget.hours is not None and hours >= budget.hours, f"{budget.hours or 0:g} hours"),
-    ]
-    for over, amount in spent:
-        if over:
-            return Stop(f"the budget of {amount} is spent", finished=True)
-    if no_room is not None:
-        return Stop(f"the models' budget is spent: {no_room}", finished=True)
     if view.failed_in_a_row >= budget.failures_in_a_row:
         last = in_closing_order([row for row in attempts(history) if row.outcome not in (None, Outcome.VOID)])[-1]
         return Stop(
@@ -189,4 +304,21 @@ def stop_reason(
             "Mend that and run again; nothing is lost",
             finished=False,
         )
+    return None
+
+
+def spent_reason(view: View, settings: Settings, spent: Spent) -> Stop | None:
+    """The part of `stop_reason` that needs no row: whether the budget is spent."""
+    budget = settings.budget
+    limits = [
+        (view.evaluations >= budget.evaluations, f"{budget.evaluations} evaluations"),
+        (budget.usd is not None and spent.usd >= budget.usd, f"${budget.usd or 0:g}"),
+        (budget.tokens is not None and spent.tokens >= budget.tokens, f"{budget.tokens} tokens"),
+        (budget.hours is not None and spent.hours >= budget.hours, f"{budget.hours or 0:g} hours"),
+    ]
+    for over, amount in limits:
+        if over:
+            return Stop(f"the budget of {amount} is spent", finished=True)
+    if spent.no_room is not None:
+        return Stop(f"the models' budget is spent: {spent.no_room}", finished=True)
     return None

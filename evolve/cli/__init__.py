@@ -22,9 +22,15 @@ VERBS = {
     "best": "reading",
     "export": "export",
     "evaluate": "measuring",
+    "compare": "compare",
+    "noise": "noise",
+    "plan": "plan",
+    "final": "final",
+    "audit": "audit",
     "models": "models",
     "cost": "cost",
     "estimate": "estimate",
+    "simulate": "simulate",
     "vllm": "vllm",
     "benchmarks": "benchmarks",
     "doctor": "doctor",
@@ -89,4 +95,5 @@ def main() -> None:
     clade run runs/first      grow the tree; run again to go on after any stop
     clade tree runs/first     look at it
     clade best runs/first     the agent to take away, with an honest interval
+    clade final runs/first    is it truly better? the sealed tasks are opened, once
     """

@@ -21,11 +21,11 @@ from evolve.cli.summary import duration
 from evolve.forecast import Ending, Forecast, Range, Used, endings, forecast, range_of
 from evolve.llm import ModelError
 from evolve.llm.spending import LEDGER, read_book, total
-from evolve.paired import successes
 from evolve.past import Past, past_of, rows_of
 from evolve.seeds import generator
 from evolve.settings import FILE, Settings, SettingsError, load
 from evolve.state import attempts
+from evolve.statistics.paired import successes
 from evolve.workshop import Workshop
 
 PILOT_SPLIT: Split = "validation"

@@ -54,6 +54,6 @@ def next_steps(best: int | None, folder: Path, *, finished: bool) -> dict[str, s
     steps[f"clade tree {run}"] = "the family"
     if best is not None:
         steps[f"clade best {run}"] = "is it really better?"
-        steps[f"clade evaluate {run} {best} --split sealed"] = "measure it on unseen tasks"
+        steps[f"clade final {run}"] = "the last word, on unseen tasks"
         steps[f"clade export {run} {best} DIR"] = "take it away"
     return steps

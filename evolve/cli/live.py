@@ -111,13 +111,13 @@ class Standing:
 def standing(view: View, settings: Settings) -> Standing:
     best = settings.policy.best(view)
     return Standing(
-        agents=len(view.agents),
+        agents=view.agents,
         evaluations=view.evaluations,
         budget=view.budget,
         expansions=view.expansions,
         expansion_budget=view.expansion_budget,
         best=best,
-        own=Tally() if best is None else view.clades[best].own,
+        own=Tally() if best is None else view.own(best),
     )
 
 

@@ -25,10 +25,12 @@ from evolve.cli.render import (
     percent,
     plain,
     print_table,
+    sure,
     visible,
 )
 from evolve.cli.summary import EPSILON, Facts, age, best_facts, duration, status_facts, story
 from evolve.settings import FILE, load
+from evolve.statistics.sealed import OPENED
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -204,11 +206,20 @@ def _print_story(facts: Facts, history: History, changes: str) -> None:
 @click.option(
     "--epsilon", type=click.FloatRange(0, 1), help="Quantile that ranks the agents; default as in run.toml, or 0.25."
 )
+@click.option("--final", "finally_", is_flag=True, help="The agent that `clade final` chose, not the run itself.")
 @json_option
-def best(folder: Path, epsilon: float | None, as_json: bool) -> None:
+def best(folder: Path, epsilon: float | None, finally_: bool, as_json: bool) -> None:
     """The agent of RUN to take away, beside the seed, and how far to trust that."""
     with reading(folder) as (archive, default):
-        facts = best_facts(archive.history(), default if epsilon is None else epsilon)
+        said = [dict(event.facts) for event in archive.events(OPENED)]
+        if finally_ and not said:
+            raise click.UsageError(f"`clade final {folder}` has not opened the sealed split yet")
+        given = said[-1]["agent"] if finally_ else None
+        facts = best_facts(archive.history(), default if epsilon is None else epsilon, given=given)
+    if facts is not None and said:
+        facts["final"] = {
+            "agent": said[-1]["agent"], "reference": said[-1]["reference"], "times_opened": len(said)
+        }  # fmt: skip
     if as_json:
         echo_json(facts or {"agent": None, "warnings": ["nothing was measured yet"]})
         return
@@ -225,13 +236,15 @@ def best(folder: Path, epsilon: float | None, as_json: bool) -> None:
     )
     grid.add_row("seed", _score(facts["seed"]))
     if facts["probability_better"] is not None:
-        grid.add_row("better", f"than the seed with probability {_sure(facts['probability_better'])} (exact)")
+        grid.add_row("better", f"than the seed with probability {sure(facts['probability_better'])} (exact)")
     for place in sorted(facts["elsewhere"]["best"]):
         ours, seeds = (facts["elsewhere"][who].get(place) for who in ("best", "seed"))
         line = f"{ours['passed']} of {ours['passed'] + ours['failed']}"
         if seeds:
             line += f"; the seed {seeds['passed']} of {seeds['passed'] + seeds['failed']}"
         grid.add_row(visible(place, keep=""), line)
+    if "final" in facts:
+        grid.add_row("final", f"agent {facts['final']['agent']}; `clade final` shows its sealed result")
     print_table(out, grid)
     for warning in facts["warnings"]:
         out.print(Text("! " + warning.replace("RUN", visible(str(folder), keep="")), "yellow"))
@@ -259,12 +272,6 @@ def _score(facts: Facts) -> Text:
         return Text("not measured yet", "dim")
     span = f"95 % interval {percent(facts['low'])} to {percent(facts['high'])}"
     return Text.assemble(f"{tally.passed} of {tally.n}, {percent(tally.mean)}, {span}")
-
-
-def _sure(probability: float) -> str:
-    if probability > 0.999:
-        return "above 99.9 %"
-    return "below 0.1 %" if probability < 0.001 else percent(probability, 1)
 
 
 def _time(facts: Facts) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from archive import Bill, Outcome, Tally, visible
+from evolve.statistics.paired import Paired
 
 __all__ = [
     "bill_text",
@@ -23,10 +24,13 @@ __all__ = [
     "echo_json",
     "fraction",
     "outcome_text",
+    "paired_lines",
     "percent",
     "plain",
     "plot",
+    "points",
     "print_table",
+    "sure",
     "visible",
 ]
 
@@ -70,6 +74,28 @@ def _jsonable(value: object) -> str:
 
 def percent(share: float | None, digits: int = 0) -> str:
     return "–" if share is None else f"{share:.{digits}%}".replace("%", " %")
+
+
+def points(share: float) -> str:
+    """A difference of two rates in percentage points, with its sign."""
+    return f"{100 * share:+.0f}"
+
+
+def sure(probability: float) -> str:
+    if probability > 0.999:
+        return "above 99.9 %"
+    return "below 0.1 %" if probability < 0.001 else percent(probability, 1)
+
+
+def paired_lines(paired: Paired, first: str, second: str) -> list[str]:
+    """A paired comparison in three lines."""
+    return [
+        f"on the same {count(paired.n, 'task')}: {first} {paired.a.passed}, {second} {paired.b.passed}; "
+        f"solved by {first} only {paired.only_a}, by {second} only {paired.only_b}",
+        f"difference {points(paired.difference)} points, 95 % credible {points(paired.low)} to {points(paired.high)}; "
+        f"P({first} is better) {sure(paired.p_better)}",
+        f"exact McNemar p = {paired.p:.2g}",
+    ]
 
 
 def count(number: int, noun: str) -> str:

@@ -106,11 +106,14 @@ def outcomes(rows: Iterable[Evaluation | Expansion]) -> dict[str, int]:
     return {outcome.value: count[outcome] for outcome in Outcome if count[outcome]}
 
 
-def best_facts(history: History, epsilon: float) -> Facts | None:
-    """The best-belief agent beside the seed, and what speaks against trusting it; None without evidence."""
+def best_facts(history: History, epsilon: float, *, given: int | None = None) -> Facts | None:
+    """The best-belief agent, or a given one, beside the seed, and what speaks against trusting it.
+
+    None without evidence.
+    """
     own = tallies(history.evaluations)
-    best = best_belief(history.agents, own, epsilon)
-    if best is None:
+    best = best_belief(history.agents, own, epsilon) if given is None else given
+    if best is None or best not in own:
         return None
     mine, seeds = own[best], own.get(0, Tally())
     facts = {
@@ -148,9 +151,9 @@ def warnings(facts: Facts) -> list[str]:
         f"it was chosen as the best of {facts['candidates']} on the very tasks that it is scored on, so its score "
         "flatters it; "
     )
-    if facts["elsewhere"]["best"]:
-        return [*found, flattered + "the results on request do not"]
-    advice = f"`clade evaluate RUN {facts['agent']} --split sealed` measures it on tasks that no choice has seen"
+    if any(not place.endswith("/search") for place in facts["elsewhere"]["best"]):
+        return [*found, flattered + "its results on held-out tasks do not"]
+    advice = "`clade final RUN` measures the best few in full, and the chosen one on tasks that no choice has seen"
     return [*found, flattered + advice]
 
 

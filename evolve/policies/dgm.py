@@ -10,16 +10,15 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from archive import best_belief
-from evolve.policies.base import Evaluate, Expand, Move, View
+from evolve.moves import Evaluate, Expand, Move
+from evolve.policies.base import Ints, View
+from evolve.policies.belief import ByBelief
 
 
-class DGM(BaseModel):
+class DGM(ByBelief):
     """Generations of children, staged evaluation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Literal["dgm"] = "dgm"
     steepness: float = Field(10.0, gt=0)
@@ -32,13 +31,14 @@ class DGM(BaseModel):
     """Tasks measured in each stage."""
     threshold: float = Field(0.4, ge=0, le=1)
     """Mean that an agent needs on what it has done to enter the next stage."""
-    epsilon: float = Field(0.25, gt=0, lt=1)
 
     def choose(self, view: View, rng: np.random.Generator) -> Move | None:
         if view.may_evaluate:
-            for agent in view.agents:
-                if view.measured.get(agent.id, 0) < self.target(view, agent.id) and agent.id in view.open_tasks:
-                    return Evaluate(agent.id, view.open_tasks[agent.id][0])
+            measured = view.passed + view.failed + view.in_flight
+            due = np.flatnonzero((measured < self.targets(view)) & (view.left > 0))
+            if due.size:
+                agent = int(due[0])
+                return Evaluate(agent, int(view.open_tasks(agent)[0]))
         attempts = view.expansions + view.expansions_in_flight
         waiting = view.expansions_in_flight + view.evaluations_in_flight
         within = attempts % self.generation != 0 and view.evaluations_in_flight == 0
@@ -46,21 +46,20 @@ class DGM(BaseModel):
             return Expand(self.parent(view, rng))
         return None
 
-    def target(self, view: View, agent: int) -> int:
-        """How many tasks the agent is to be measured on, by the stages it has earned."""
-        own, total = view.clades[agent].own, 0
+    def targets(self, view: View) -> Ints:
+        """How many tasks each agent is to be measured on, by the stages it has earned."""
+        own = view.passed + view.failed
+        good = view.passed >= self.threshold * own
+        targets = np.zeros(view.agents, dtype=np.int64)
+        going, total = np.ones(view.agents, dtype=np.bool_), 0
         for stage in self.stages:
             total += stage
-            if own.n < total or own.passed < self.threshold * own.n:
-                break
-        return total
+            targets[going] = total
+            going &= good & (own >= total)
+        return targets
 
     def parent(self, view: View, rng: np.random.Generator) -> int:
-        scores = np.array([view.clades[agent.id].own.mean or 0.0 for agent in view.agents])
-        children = np.array([len(view.clades[agent.id].children) for agent in view.agents])
-        weights = 1 / (1 + np.exp(-self.steepness * (scores - self.midpoint))) / (1 + children)
+        scores = view.passed / np.maximum(1, view.passed + view.failed)
+        weights = 1 / (1 + np.exp(-self.steepness * (scores - self.midpoint))) / (1 + view.children)
         weights[scores >= 1] = 0.0 if (scores < 1).any() else 1.0
-        return view.agents[int(rng.choice(len(weights), p=weights / weights.sum()))].id
-
-    def best(self, view: View) -> int | None:
-        return best_belief(view.agents, {id: clade.own for id, clade in view.clades.items()}, self.epsilon)
+        return int(rng.choice(len(weights), p=weights / weights.sum()))

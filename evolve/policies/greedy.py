@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-from evolve.policies.base import View
+from evolve.policies.base import Ints, View
 from evolve.policies.widening import Widening
 
 
@@ -16,13 +15,14 @@ class Greedy(Widening):
 
     name: Literal["greedy"] = "greedy"
 
-    def parent(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
-        return self._highest(agents, view, rng)
+    def parent(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
+        return self._highest(view, eligible, rng)
 
-    def candidate(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
-        fresh = [id for id in agents if not view.measured.get(id)]
-        return fresh[0] if fresh else self._highest(agents, view, rng)
+    def candidate(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
+        fresh = eligible[view.passed[eligible] + view.failed[eligible] + view.in_flight[eligible] == 0]
+        return int(fresh[0]) if fresh.size else self._highest(view, eligible, rng)
 
-    def _highest(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
-        means = np.array([view.clades[id].own.mean or 0.0 for id in agents])
-        return agents[int(rng.choice(np.flatnonzero(means == means.max())))]
+    def _highest(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
+        passed, failed = view.passed[eligible], view.failed[eligible]
+        means = passed / np.maximum(1, passed + failed)
+        return int(eligible[rng.choice(np.flatnonzero(means == means.max()))])

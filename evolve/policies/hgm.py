@@ -7,13 +7,12 @@ in the paper (there it is off by default); agents without a success stay eligibl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-from archive import Tally
-from evolve.policies.base import View
+from evolve.policies.base import Ints, View
+from evolve.policies.thompson import thompson
 from evolve.policies.widening import Widening
 
 
@@ -24,17 +23,14 @@ class HGM(Widening):
     cooling: bool = True
     """Sharpen the posteriors by τ = budget / what remains of it."""
 
-    def parent(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
+    def parent(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
         """One draw per agent from the posterior of its clade; the largest wins."""
-        return agents[self._thompson([view.clades[id].whole for id in agents], view, rng)]
+        return thompson(view.clade_passed, view.clade_failed, self.tau(view), eligible, rng)
 
-    def candidate(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
-        """The same over an agent's own results, among agents with tasks left."""
-        return agents[self._thompson([view.clades[id].own for id in agents], view, rng)]
+    def candidate(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
+        """The same over an agent's own results."""
+        return thompson(view.passed, view.failed, self.tau(view), eligible, rng)
 
-    def _thompson(self, tallies: Sequence[Tally], view: View, rng: np.random.Generator) -> int:
-        remaining = max(1, view.budget - view.evaluations)
-        tau = view.budget / remaining if self.cooling else 1.0
-        passed = np.array([tally.passed for tally in tallies], dtype=float)
-        failed = np.array([tally.failed for tally in tallies], dtype=float)
-        return int(np.argmax(rng.beta(tau * (1 + passed), tau * (1 + failed))))
+    def tau(self, view: View) -> float:
+        """How much the posteriors are sharpened now."""
+        return view.budget / max(1, view.budget - view.evaluations) if self.cooling else 1.0

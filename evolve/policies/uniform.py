@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-from evolve.policies.base import View
+from evolve.policies.base import Ints, View
 from evolve.policies.widening import Widening
 
 
@@ -16,8 +15,8 @@ class Uniform(Widening):
 
     name: Literal["uniform"] = "uniform"
 
-    def parent(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
-        return agents[int(rng.integers(len(agents)))]
+    def parent(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
+        return int(eligible[rng.integers(len(eligible))])
 
-    def candidate(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
-        return agents[int(rng.integers(len(agents)))]
+    def candidate(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
+        return int(eligible[rng.integers(len(eligible))])

@@ -1,63 +1,60 @@
-"""What tree policies share: when to widen the tree, when to measure, and how to choose the best agent.
+"""What tree policies share: when to widen the tree, and when to measure.
 
 The rule is HGM's (arXiv 2510.21614, section 3, after UCB-Air): expand iff N^α ≥ |T|, moves in flight counted on both
-sides. *Which* agent is expanded or measured is each policy's own. Departures from the released code:
+sides. *Which* agent is expanded or measured is each policy's own. Departures from the released code, by default:
 
 - only a measured agent is expanded: without evidence there is nothing to diagnose (there, and in the paper, new agents
   may be expanded at once);
-- failed expansions hold the next one back (there a broken set-up tries for ever);
-- best belief is the ε-quantile of the posterior: the printed formula with ε = 1 is 1 for every agent. ε = 0.25 is the
-  lower quartile, so that an agent needs evidence and not only luck.
+- failed expansions hold the next one back (there a broken set-up tries for ever).
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from archive import best_belief
-from evolve.policies.base import Evaluate, Expand, Move, View
-
-FREE_FAILURES = 2
-"""Failed expansions in a row that hold nothing back; each further one counts as one more agent in the tree."""
+from evolve.moves import Evaluate, Expand, Move
+from evolve.policies.base import Ints, View
+from evolve.policies.belief import ByBelief
 
 
-class Widening(BaseModel, ABC):
+class Widening(ByBelief):
     """A policy that lets the tree hold N^α agents after N evaluations."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     alpha: float = Field(0.6, gt=0, lt=1)
     """How fast the tree may widen (paper: 0.6)."""
-    epsilon: float = Field(0.25, gt=0, lt=1)
-    """Best belief is the highest ε-quantile of the posterior of an agent's success rate."""
+    unmeasured: bool = False
+    """Whether an agent without evidence may be expanded."""
+    patience: int | None = Field(2, ge=0)
+    """Failed expansions in a row that hold nothing back; each further one counts as one more agent. None: none does."""
 
     @abstractmethod
-    def parent(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
+    def parent(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
         """Which of these agents to expand."""
 
     @abstractmethod
-    def candidate(self, agents: Sequence[int], view: View, rng: np.random.Generator) -> int:
+    def candidate(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
         """Which of these agents to measure."""
 
     def choose(self, view: View, rng: np.random.Generator) -> Move | None:
         unspent = view.evaluations + view.evaluations_in_flight < view.budget
-        parents = [agent.id for agent in view.agents if view.clades[agent.id].own.n]
-        if parents and view.may_expand and unspent and (self.wants_child(view) or not view.open_tasks):
-            return Expand(self.parent(parents, view, rng))
+        if unspent and view.may_expand and (self.wants_child(view) or not view.left.any()):
+            parents = self.parents(view)
+            if parents.size:
+                return Expand(self.parent(view, parents, rng))
         if view.may_evaluate:
-            agent = self.candidate(tuple(view.open_tasks), view, rng)
-            tasks = view.open_tasks[agent]
-            return Evaluate(agent, tasks[int(rng.integers(len(tasks)))])
+            agent = self.candidate(view, np.flatnonzero(view.left > 0), rng)
+            tasks = view.open_tasks(agent)
+            return Evaluate(agent, int(tasks[rng.integers(len(tasks))]))
         return None
+
+    def parents(self, view: View) -> Ints:
+        """The agents that may be expanded."""
+        return np.arange(view.agents) if self.unmeasured else np.flatnonzero(view.passed + view.failed > 0)
 
     def wants_child(self, view: View) -> bool:
         evaluations = view.evaluations + view.evaluations_in_flight
-        held_back = max(0, view.failed_in_a_row - FREE_FAILURES)
-        return bool(evaluations**self.alpha >= len(view.agents) + view.expansions_in_flight + held_back)
-
-    def best(self, view: View) -> int | None:
-        return best_belief(view.agents, {id: clade.own for id, clade in view.clades.items()}, self.epsilon)
+        held_back = 0 if self.patience is None else max(0, view.failed_in_a_row - self.patience)
+        return bool(evaluations**self.alpha >= view.agents + view.expansions_in_flight + held_back)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from archive import Archive
-from evolve.paired import compare, successes
+from evolve.statistics.paired import compare, successes
 
 CLADE = [sys.executable, "-c", "from evolve.cli import main; main()"]
 

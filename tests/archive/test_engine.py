@@ -19,8 +19,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -72,6 +72,9 @@ def test_an_archive_of_version_1_still_opens(tmp_path: Path) -> None:
         assert archive.spent().usd == pytest.approx(0.75)
         assert archive.decisions()[0].policy == "hgm"
         assert archive.void_open() == 1
+        assert [row.peer for row in history.expansions] == [None, None]
+        assert archive.event("kind", {"a": 1}) == archive.events()[0]
+        assert len(archive.calls()) > 0
 
 
 def test_an_older_schema_is_upgraded_by_a_writer_and_a_newer_one_refused(
@@ -79,7 +82,7 @@ def test_an_older_schema_is_upgraded_by_a_writer_and_a_newer_one_refused(
 ) -> None:
     newer = tmp_path / "migrations"
     shutil.copytree(database.MIGRATIONS, newer, ignore=shutil.ignore_patterns("__pycache__"))
-    (newer / "versions" / "v0002_next.py").write_text(NEXT)
+    (newer / "versions" / "v0004_next.py").write_text(NEXT)
     known = database.MIGRATIONS
     monkeypatch.setattr(database, "MIGRATIONS", newer)
     with pytest.raises(ArchiveError, match="older version: resume the run"):
@@ -87,11 +90,11 @@ def test_an_older_schema_is_upgraded_by_a_writer_and_a_newer_one_refused(
     Archive.open(run, write=True).close()
     connection = sqlite3.connect(run / "archive.db")
     assert connection.execute("SELECT nickname FROM agents").fetchall() == [("x",)]
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
     connection.close()
     monkeypatch.setattr(database, "MIGRATIONS", known)
     for write in (False, True):
-        with pytest.raises(ArchiveError, match="schema 0003, newer than this version of clade: upgrade clade"):
+        with pytest.raises(ArchiveError, match="schema 0004, newer than this version of clade: upgrade clade"):
             Archive.open(run, write=write)
 
 
@@ -100,7 +103,7 @@ def test_an_upgrade_that_fails_leaves_the_old_schema(
 ) -> None:
     newer = tmp_path / "migrations"
     shutil.copytree(database.MIGRATIONS, newer, ignore=shutil.ignore_patterns("__pycache__"))
-    (newer / "versions" / "v0002_next.py").write_text(NEXT + '    op.execute("SELECT * FROM nowhere")\n')
+    (newer / "versions" / "v0004_next.py").write_text(NEXT + '    op.execute("SELECT * FROM nowhere")\n')
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", newer)
         with pytest.raises(ArchiveError, match="nowhere"):

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from archive import INTERRUPTED, Archive, ArchiveError, Outcome
+from evolve.board import board_of
+from evolve.settings import load
+from evolve.state import view_of
 
 pytestmark = pytest.mark.usefixtures("boxes")
 
@@ -122,6 +125,8 @@ def check_finished(run: Path, evaluations: int) -> None:
     assert all(row.outcome is not None for row in (*history.expansions, *history.evaluations))
     born = [row.child for row in history.expansions if row.outcome is Outcome.BORN]
     assert sorted(born) == [agent.id for agent in history.agents if agent.parent is not None]
+    settings, tasks = load(run), sorted({row.task for row in history.evaluations})
+    assert board_of(history, tasks, settings).view().same(view_of(history, tasks, settings))
 
 
 @pytest.mark.timeout(900)

@@ -5,6 +5,7 @@ import pickle
 import random
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -17,7 +18,7 @@ from evolve.llm import Outage
 from evolve.loop import ASKED, Evolution
 from evolve.settings import Settings
 from evolve.shape import shape
-from evolve.state import attempts, search
+from evolve.state import OUTAGE, attempts, left_out, next_decision, search, view_of
 from evolve.supply import Supply
 
 TASKS = tuple(f"t{number}" for number in range(30))
@@ -267,6 +268,44 @@ def test_equal_children_share_one_row_of_evidence(archive):
     twins = [row for row in history.expansions if row.outcome is Outcome.DUPLICATE]
     assert twins
     assert {row.child for row in twins} == {1}
+
+
+@pytest.mark.parametrize("policy", ["hgm", "dgm"])
+def test_at_every_tick_the_view_is_the_plain_recomputation(archive, policy):
+    """With faults of the house, outages, tasks that cannot be done, twins, several workers and two sessions."""
+
+    class Rough(World):
+        def perform(self, job):
+            if isinstance(job, EvaluationJob) and job.task in TASKS[3::4]:
+                return Record(Outcome.VOID, "sandbox: an image that cannot be opened", 0.1)
+            if len(self.jobs) % 9 == 5:
+                return Record(Outcome.VOID, f"{OUTAGE}mine answered 503", 0.1)
+            if isinstance(job, ExpansionJob) and len(self.jobs) % 2:
+                return Record(Outcome.BORN, "lives", 0.1, child=job.agent, shape=shape(job.agent))
+            return super().perform(job)
+
+    checked = 0
+
+    def check(session):
+        nonlocal checked
+        history = archive.history()
+        assert session.view().same(view_of(history, TASKS, session.settings))
+        assert session._board.next_decision == next_decision(history)
+        checked += 1
+
+    settings = {"workers": 3, "seed": 2, "policy": {"name": policy}}
+    settings["budget"] = {"evaluations": 60, "voids_in_a_row": 50}
+    for stop_after in (20, 1000):
+        with ThreadPoolExecutor(3) as executor:
+            session = evolution(archive, Rough(), executor, **settings)
+            session._rest_after = lambda record: None
+            session.listener.tick = lambda view, session=session: check(session)
+            session.listener.opened = lambda row, session=session, last=stop_after: row.id < last or session.stop()
+            session.run()
+    outcomes = Counter(row.outcome for row in (*archive.history().evaluations, *archive.history().expansions))
+    assert outcomes[Outcome.DUPLICATE] and outcomes[Outcome.VOID] > 3 and outcomes[Outcome.BORN], outcomes
+    alone = left_out(archive.history()).keys()
+    assert alone and alone <= set(TASKS[3::4]) and checked > 20
 
 
 def test_money_stops_it(archive):

@@ -122,7 +122,7 @@ class TestLoop:
         """T7: the cooling factor is B over what remains of B, and nothing may remain."""
         _, history, _, _ = grow(tmp_path / "run", budget={"evaluations": 6})
         view = view_of(history, ("task-0",), Settings(budget={"evaluations": 3}))
-        assert HGM().parent((0,), view, np.random.default_rng(0)) == 0
+        assert HGM().parent(view, np.arange(1), np.random.default_rng(0)) == 0
         assert HGM().choose(view, np.random.default_rng(0)) is None
 
     def test_an_exception_in_a_worker_is_told_at_once_and_the_move_made_again(self, tmp_path, no_pause):

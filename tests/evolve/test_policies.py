@@ -1,6 +1,7 @@
 """Policies: one suite for all, and what is each one's own."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archive import Agent, Clade, Tally
+from archive import Agent, Tally, best_belief
 from evolve.policies import DGM, HGM, Evaluate, Expand, Greedy, Policy, Uniform, View
 
 POLICIES: list[Policy] = [HGM(), DGM(), Greedy(), Uniform()]
@@ -28,25 +29,42 @@ def view(
 ) -> View:
     """Agents with these (passed, failed), each measured on its first tasks; a star under the seed by default."""
     parents = parents if parents is not None else [None, *([0] * (len(own) - 1))]
-    agents = tuple(Agent(id, parent, "c", "t", "s", datetime.now(UTC)) for id, parent in enumerate(parents))
-    tallies = [Tally(*pair) for pair in own]
-    whole = list(tallies)
-    for id in reversed(range(1, len(own))):
-        whole[parents[id] or 0] += whole[id]
-    children = {id: tuple(child for child, parent in enumerate(parents) if parent == id) for id in range(len(own))}
-    clades = {id: Clade(id, tallies[id], whole[id], children[id], len(children[id])) for id in range(len(own))}
+    n, measured = len(own), [sum(pair) for pair in own]
+    whole = [list(pair) for pair in own]
+    for id in reversed(range(1, n)):
+        above = whole[parents[id] or 0]
+        above[0], above[1] = above[0] + whole[id][0], above[1] + whole[id][1]
+    opened = np.array([[column >= done for column in range(len(tasks))] for done in measured])
+
+    def ints(numbers: Iterable[int]) -> np.ndarray:
+        return np.array(list(numbers), dtype=np.int64)
+
     return View(
-        agents=agents,
-        clades=clades,
-        open_tasks={id: tasks[tally.n :] for id, tally in enumerate(tallies) if tasks[tally.n :]},
-        measured=Counter({id: tally.n for id, tally in enumerate(tallies)}),
-        evaluations=sum(tally.n for tally in tallies),
+        tasks=tasks,
+        parent=ints(-1 if parent is None else parent for parent in parents),
+        children=ints(parents.count(id) for id in range(n)),
+        passed=ints(passed for passed, _ in own),
+        failed=ints(failed for _, failed in own),
+        clade_passed=ints(passed for passed, _ in whole),
+        clade_failed=ints(failed for _, failed in whole),
+        in_flight=ints([evaluations_in_flight] + [0] * (n - 1)),
+        expanding=ints([expansions_in_flight] + [0] * (n - 1)),
+        attempts=ints(parents.count(id) for id in range(n)),
+        left=opened.sum(axis=1),
+        open=opened,
+        verdict=np.where(opened, -1, 0).astype(np.int8),
+        task_passed=np.zeros(len(tasks), dtype=np.int64),
+        task_failed=(~opened).sum(axis=0),
+        fold=None,
+        evaluations=sum(measured),
         evaluations_in_flight=evaluations_in_flight,
-        expansions=len(own) - 1,
+        expansions=n - 1,
         expansions_in_flight=expansions_in_flight,
         failed_in_a_row=failed_in_a_row,
         budget=budget,
         expansion_budget=expansion_budget,
+        seconds=np.zeros(2),
+        usd=np.zeros(2),
     )
 
 
@@ -65,9 +83,11 @@ class TestEveryPolicy:
         seen = view(own)
         match policy.choose(seen, np.random.default_rng(seed)):
             case Evaluate(agent, task):
-                assert task in seen.open_tasks[agent]
+                assert task in seen.open_tasks(agent).tolist()
+                assert type(agent) is type(task) is int
             case Expand(agent):
-                assert agent in seen.clades
+                assert 0 <= agent < seen.agents
+                assert type(agent) is int
 
     @given(own=tallies, seed=st.integers(0, 2**32))
     def test_a_spent_budget_ends_it(self, policy, own, seed):
@@ -97,6 +117,28 @@ class TestEveryPolicy:
         assert policy.best(view([(6, 6), (1, 0), (9, 2)])) == 2
 
 
+class TestBelief:
+    @given(own=tallies, k=st.integers(1, 9))
+    def test_finalists_are_the_best_the_next_best_and_so_on(self, own, k):
+        seen, left, ranked = view(own), dict(enumerate(own)), []
+        agents = [Agent(id, None if id == 0 else 0, "c", "t", "s", datetime.now(UTC)) for id in range(len(own))]
+        while (best := best_belief(agents, {id: Tally(*pair) for id, pair in left.items()})) is not None:
+            ranked.append(best)
+            del left[best]
+        assert HGM().finalists(seen, k) == tuple(ranked[:k])
+        assert HGM().best(seen) == next(iter(ranked), None)
+
+
+@given(own=tallies, seed=st.integers(0, 2**32))
+def test_choosing_leaves_the_view_as_it_was(own, seed):
+    seen = view(own)
+    for policy in POLICIES:
+        policy.choose(seen, np.random.default_rng(seed))
+        policy.best(seen)
+        policy.finalists(seen, 2)
+    assert seen.same(view(own))
+
+
 class TestWidening:
     @pytest.mark.parametrize(("evaluations", "agents"), [(1, 1), (4, 2), (10, 3), (80, 13), (100, 15)])
     def test_it_expands_iff_n_to_the_alpha_is_at_least_the_size_of_the_tree(self, evaluations, agents):
@@ -114,40 +156,36 @@ class TestWidening:
         own = [(0, 4), (0, 0)]
         assert HGM().wants_child(view(own, failed_in_a_row=2))
         assert not HGM().wants_child(view(own, failed_in_a_row=3))
+        assert HGM(patience=None).wants_child(view(own, failed_in_a_row=30))
+
+    def test_agents_without_evidence_can_be_let_in(self):
+        own = [(0, 4), (0, 0)]
+        assert HGM().parents(view(own)).tolist() == [0]
+        assert HGM(unmeasured=True).parents(view(own)).tolist() == [0, 1]
 
 
 def drawn(choose, seen: View) -> Counter:
     """How often each agent is chosen in 400 draws."""
-    agents = tuple(seen.open_tasks)
-    return Counter(choose(agents, seen, np.random.default_rng(seed)) for seed in range(400))
+    return Counter(choose(seen, np.arange(seen.agents), np.random.default_rng(seed)) for seed in range(400))
 
 
 class TestHGM:
     def test_parents_are_drawn_by_their_clade(self):
         """A poor agent with excellent descendants is expanded more often than a fair one without."""
         seen = view([(5, 5), (2, 8), (5, 5), (10, 0)], [None, 0, 0, 1])
-        draws = Counter(
-            HGM(cooling=False).parent(tuple(seen.clades), seen, np.random.default_rng(seed)) for seed in range(400)
-        )
+        draws = drawn(HGM(cooling=False).parent, seen)
         assert draws[3] > draws[1] > draws[2]
 
     def test_agents_to_measure_are_drawn_by_their_own_results(self):
         seen = view([(5, 5), (2, 8), (5, 5), (10, 0)], [None, 0, 0, 1])
-        draws = Counter(
-            HGM(cooling=False).candidate(tuple(seen.open_tasks), seen, np.random.default_rng(seed))
-            for seed in range(400)
-        )
+        draws = drawn(HGM(cooling=False).candidate, seen)
         assert draws[3] > draws[2] > draws[1]
 
     def test_cooling_sharpens_towards_the_end(self):
         own = [(6, 4), (5, 5)]
 
         def share(budget: int) -> float:
-            seen = view(own, budget=budget)
-            return (
-                sum(HGM().parent(tuple(seen.clades), seen, np.random.default_rng(seed)) == 1 for seed in range(400))
-                / 400
-            )
+            return drawn(HGM().parent, view(own, budget=budget))[1] / 400
 
         assert share(budget=22) < share(budget=10_000)
 
@@ -156,18 +194,16 @@ class TestHGM:
         seen = view([(3, 4), (2, 1)], [None, 0], budget=20)
         tau = 20 / (20 - 10)
         expected = np.random.default_rng(7).beta([tau * 6, tau * 3], [tau * 6, tau * 2])
-        assert HGM().parent(tuple(seen.clades), seen, np.random.default_rng(7)) == int(np.argmax(expected))
+        assert HGM().parent(seen, np.arange(2), np.random.default_rng(7)) == int(np.argmax(expected))
 
 
 class TestDGM:
     def test_the_seed_is_measured_first(self):
-        assert DGM(stages=(3,)).choose(view([(0, 0)]), np.random.default_rng(0)) == Evaluate(0, TASKS[0])
+        assert DGM(stages=(3,)).choose(view([(0, 0)]), np.random.default_rng(0)) == Evaluate(0, 0)
 
     def test_a_further_stage_needs_a_good_first_one(self):
         policy = DGM(stages=(4, 4))
-        assert policy.target(view([(1, 3)]), 0) == 4
-        assert policy.target(view([(2, 2)]), 0) == 8
-        assert policy.target(view([(2, 1)]), 0) == 4
+        assert policy.targets(view([(1, 3), (2, 2), (2, 1), (3, 4), (5, 3)])).tolist() == [4, 8, 4, 8, 8]
 
     def test_a_generation_starts_when_the_last_one_is_measured(self):
         policy = DGM(stages=(2,), generation=2)
@@ -192,14 +228,11 @@ class TestDGM:
 
 class TestBaselines:
     def test_greedy_measures_the_unmeasured_then_the_best(self):
-        assert Greedy().candidate((0, 1), view([(1, 1), (0, 0)]), np.random.default_rng(0)) == 1
-        assert Greedy().candidate((0, 1), view([(1, 3), (3, 1)]), np.random.default_rng(0)) == 1
-        assert Greedy().parent((0, 1), view([(1, 3), (3, 1)]), np.random.default_rng(0)) == 1
+        both = np.arange(2)
+        assert Greedy().candidate(view([(1, 1), (0, 0)]), both, np.random.default_rng(0)) == 1
+        assert Greedy().candidate(view([(1, 3), (3, 1)]), both, np.random.default_rng(0)) == 1
+        assert Greedy().parent(view([(1, 3), (3, 1)]), both, np.random.default_rng(0)) == 1
 
     def test_uniform_reaches_everybody(self):
         seen = view([(5, 0), (0, 5), (2, 2)])
-        assert {Uniform().parent(tuple(seen.clades), seen, np.random.default_rng(seed)) for seed in range(50)} == {
-            0,
-            1,
-            2,
-        }
+        assert set(drawn(Uniform().parent, seen)) == {0, 1, 2}

@@ -4,12 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from archive import INTERRUPTED, Archive, Decision, Outcome
+from archive import INTERRUPTED, Archive, ArchiveError, Bill, Decision, Evaluation, Expansion, History, Outcome, Tally
+from evolve.events import Measured, Opened, Tried, Voided
+from evolve.moves import Evaluate, Expand
 from evolve.settings import Settings
 from evolve.state import (
     MAX_OUTAGES_OF_A_DECISION,
     MAX_VOIDS_OF_A_PAIR,
     OUTAGE,
+    Spent,
+    columns,
+    events_of,
     left_out,
     next_attempt,
     next_decision,
@@ -54,11 +59,16 @@ def seen(archive, **settings):
     return view_of(archive.history(), TASKS, Settings(**settings))
 
 
+def opened(view):
+    """The open tasks of every agent."""
+    return [[view.tasks[column] for column in view.open_tasks(agent)] for agent in range(view.agents)]
+
+
 def stop(archive, *, start=None, usd=0.0, tokens=0, hours=0.0, no_room=None, **settings):
     start = start or datetime(2000, 1, 1, tzinfo=UTC)
     view = seen(archive, **settings)
-    spent = {"usd": usd, "tokens": tokens, "hours": hours, "no_room": no_room}
-    found = stop_reason(archive.history(), view, Settings(**settings), start=start, **spent)
+    spent = Spent(usd, tokens, hours, no_room)
+    found = stop_reason(archive.history(), view, Settings(**settings), spent, start=start)
     return None if found is None else f"{found.reason} ({'finished' if found.finished else 'stuck'})"
 
 
@@ -76,19 +86,20 @@ class TestView:
         evaluate(archive, 1, "b")
         evaluate(archive, 2, "c", Outcome.VOID)
         view = seen(archive)
-        assert view.open_tasks == {0: ("c",)}
-        assert (view.evaluations, view.evaluations_in_flight, view.measured[0]) == (1, 1, 2)
-        assert view.clades[0].own.n == 1
+        assert opened(view) == [["c"]]
+        assert (view.evaluations, view.evaluations_in_flight, view.measured(0)) == (1, 1, 2)
+        assert view.own(0) == Tally(1, 0)
+        assert view.verdict.tolist() == [[1, -1, -1]]
 
     def test_a_pair_that_is_void_again_and_again_is_left_alone(self, archive):
         for number in range(3):
             evaluate(archive, number, "a", Outcome.VOID)
-        assert seen(archive).open_tasks == {0: ("b", "c")}
+        assert opened(seen(archive)) == [["b", "c"]]
 
     def test_what_a_person_asked_for_is_not_evidence(self, archive):
         row = archive.open_evaluation(None, agent=0, benchmark="repair", split="search", task="a", attempt=0, seed=1)
         archive.close_evaluation(row.id, Outcome.RESOLVED, reason="because")
-        assert seen(archive).clades[0].own.n == 0
+        assert seen(archive).own(0).n == 0
 
     def test_an_interrupted_move_leaves_no_trace(self, archive):
         evaluate(archive, 0, "a", Outcome.RESOLVED)
@@ -96,7 +107,7 @@ class TestView:
         evaluate(archive, 1, "b")
         expand(archive, 2)
         archive.void_open()
-        assert seen(archive) == before
+        assert seen(archive).same(before)
         assert next_decision(archive.history()) == 1
 
     def test_looking_changes_nothing(self, archive):
@@ -106,8 +117,8 @@ class TestView:
         evaluate(archive, 2, "a", Outcome.UNRESOLVED, agent=1)
         first = seen(archive)
         for _ in range(3):
-            assert seen(archive) == first
-        assert (first.clades[0].own.n, first.clades[0].whole.n) == (1, 2)
+            assert seen(archive).same(first)
+        assert (first.own(0).n, first.whole(0).n) == (1, 2)
 
     def test_failed_expansions_are_counted_and_a_birth_starts_anew(self, archive):
         expand(archive, 0, Outcome.NO_CHANGE)
@@ -116,6 +127,55 @@ class TestView:
         assert (seen(archive).failed_in_a_row, seen(archive).expansions) == (2, 2)
         expand(archive, 3, Outcome.BORN, files={"__main__.py": b"1"}, shape="shape-1")
         assert seen(archive).failed_in_a_row == 0
+
+    def test_evidence_about_a_task_that_the_split_has_no_more_stays_evidence(self, archive):
+        evaluate(archive, 0, "z", Outcome.RESOLVED)
+        view = seen(archive)
+        assert view.tasks == ("a", "b", "c", "z")
+        assert (view.own(0), view.evaluations, opened(view)) == (Tally(1, 0), 1, [["a", "b", "c"]])
+
+
+class TestEvents:
+    def events(self, history):
+        return list(events_of(history, {task: column for column, task in enumerate(columns(history, TASKS))}))
+
+    def test_they_come_in_the_order_of_what_happened(self, archive):
+        first = evaluate(archive, 0, "b")
+        second = archive.open_expansion(decision(1, "expand"), entry="task:b", seed=1)
+        archive.close_evaluation(first.id, Outcome.UNRESOLVED, reason="because", seconds=2.0)
+        child = {"files": {"__main__.py": b"1"}, "shape": "shape-1"}
+        archive.close_expansion(second.id, Outcome.BORN, reason="because", seconds=3.0, **child)
+        evaluate(archive, 2, "c", Outcome.VOID, agent=1)
+        expand(archive, 3, Outcome.DUPLICATE, twin=1)
+        evaluate(archive, 4, "a", agent=1)
+        assert self.events(archive.history()) == [
+            Opened(Evaluate(0, 1), 0),
+            Opened(Expand(0), 1),
+            Measured(0, 1, False, 2.0, 0.0),
+            Tried(0, 1, 3.0, 0.0),
+            Opened(Evaluate(1, 2), 2),
+            Voided(Evaluate(1, 2)),
+            Opened(Expand(0), 3),
+            Tried(0, None, 0.0, 0.0),
+            Opened(Evaluate(1, 0), 4),
+        ]
+
+    def test_a_clock_that_was_set_back_in_an_old_archive_does_not_put_a_child_before_its_birth(self):
+        def at(second):
+            return datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
+
+        def birth(id, opened, closed):
+            return Expansion(id, id, id - 1, "task:a", 1, at(opened), Outcome.BORN, "", "", id, at(closed), 1.0, Bill())
+
+        measured = Evaluation(1, 3, 2, "repair", "search", "a", 0, 1, at(3), Outcome.RESOLVED, "", at(2))
+        events = self.events(History((), (birth(1, 10, 20), birth(2, 5, 9)), (measured,)))
+        assert [type(event) for event in events] == [Opened, Tried, Opened, Tried, Opened, Measured]
+        assert [event.child for event in events if isinstance(event, Tried)] == [1, 2]
+
+    def test_an_agent_that_was_never_born_is_an_error(self):
+        measured = Evaluation(1, 3, 2, "repair", "search", "a", 0, 1, datetime.now(UTC))
+        with pytest.raises(ArchiveError, match="never born"):
+            self.events(History((), (), (measured,)))
 
 
 class TestNumbers:
@@ -201,7 +261,7 @@ class TestOutages:
             evaluate(archive, 1, "b", Outcome.VOID, reason=self.REASON)
         row = archive.open_expansion(decision(2, "expand"), entry="task:a", seed=1)
         archive.close_expansion(row.id, Outcome.VOID, reason=self.REASON)
-        assert seen(archive) == before
+        assert seen(archive).same(before)
         assert next_decision(archive.history()) == 1
         assert left_out(archive.history()) == {}
         assert stop(archive, budget={"voids_in_a_row": 1}) is None
@@ -217,9 +277,7 @@ class TestOutages:
             evaluate(archive, 0, "b", Outcome.VOID, reason=self.REASON)
         assert next_decision(archive.history()) == 1
         for number in range(1, MAX_VOIDS_OF_A_PAIR):
-            assert "b" in seen(archive).open_tasks[0]
+            assert "b" in opened(seen(archive))[0]
             for _ in range(MAX_OUTAGES_OF_A_DECISION + 1):
                 evaluate(archive, number, "b", Outcome.VOID, reason=self.REASON)
-        assert seen(archive).open_tasks == {0: ("a", "c")}, (
-            "it is left alone, like any pair that is void again and again"
-        )
+        assert opened(seen(archive)) == [["a", "c"]], "it is left alone, like any pair that is void again and again"

@@ -98,9 +98,9 @@ def test_the_view_says_where_the_run_stands(glass: type[Glass], view: View) -> N
     seen.live.closed(evaluation(2, "task-2", Outcome.RESOLVED))
     seen.live.tick(view)
     text = "\n".join(seen.lines())
-    own = view.clades[11].own
+    own = view.own(11)
     assert f"{view.evaluations} of" in text
-    assert f"{len(view.agents)} agents" in text
+    assert f"{view.agents} agents" in text
     assert f"agent 11 solved {own.passed} of {own.n} (95 % interval" in text
     assert "$0.50 of $20.00" in text
     assert re.search(r"▶ evaluate agent 0 on task-1 +0 s", text)
@@ -222,7 +222,7 @@ def test_the_last_words_name_the_next_commands(history: History, view: View) -> 
     for command in (
         "tree 'runs/my run'",
         "best",
-        "evaluate 'runs/my run' 11 --split sealed",
+        "final 'runs/my run'",
         "export 'runs/my run' 11",
     ):
         assert f"clade {command}" in text

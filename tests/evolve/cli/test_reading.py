@@ -228,7 +228,7 @@ def test_best_says_when_it_may_be_chance_and_when_nothing_is_better() -> None:
     assert facts is not None
     assert facts["agent"] == 1
     assert any("overlap" in warning for warning in facts["warnings"])
-    assert any("clade evaluate RUN 1 --split sealed" in warning for warning in facts["warnings"])
+    assert any("`clade final RUN` measures" in warning for warning in facts["warnings"])
     facts = best_facts(History(agents, (), tuple(rows[:6])), 0.25)
     assert facts is not None
     assert (facts["agent"], facts["probability_better"]) == (0, None)

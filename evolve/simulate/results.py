@@ -1,0 +1,101 @@
+"""A folder of simulated runs that can be gone on with: one file a study, a line of JSON a run, added as they come.
+
+    OUT/<world>/<policy>.jsonl      the first line says what was simulated; runs of anything else are not mixed in
+
+A line that was cut off by a kill is dropped when the folder is opened again; its seed is simulated again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from evolve.settings import SettingsError
+from evolve.simulate.many import Study
+from evolve.simulate.trace import Trace, trace_of
+
+
+class Results:
+    """The file of one study, open for adding. Raises: `SettingsError` if it holds another study's, or is in use."""
+
+    def __init__(self, folder: Path, study: Study) -> None:
+        self.path = folder / f"{study.name}.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a+b")
+        try:
+            self._lock()
+            self.traces = self._read(study)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, traces: Iterable[Trace]) -> None:
+        """Keep runs, for good before it returns."""
+        traces = tuple(traces)
+        self.traces.update((trace.seed, trace) for trace in traces)
+        self._write(trace.facts() for trace in traces)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(f"{self.path} is being written by another process") from None
+
+    def _read(self, study: Study) -> dict[int, Trace]:
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            os.ftruncate(self._file.fileno(), len(whole))
+        wanted = about(study)
+        if not whole:
+            self._write([wanted])
+            return {}
+        lines = whole.splitlines()
+        if _parsed(self.path, lines[0]) != wanted:
+            raise SettingsError(
+                f"{self.path} holds runs of another world, policy, plan or version of Clade; name another folder"
+            )
+        return {trace.seed: trace for trace in (trace_of(_parsed(self.path, line)) for line in lines[1:])}
+
+    def _write(self, documents: Iterable[dict[str, Any]]) -> None:
+        self._file.write(b"".join(json.dumps(each).encode() + b"\n" for each in documents))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def about(study: Study) -> dict[str, Any]:
+    """What makes a study's runs comparable with one another, as JSON values."""
+    facts = {
+        "clade": version("clade-evolve"),
+        "world": study.world,
+        "settings": study.settings.model_dump(mode="json"),
+        "policy": study.policy.model_dump(mode="json"),
+        "plan": study.plan.model_dump(mode="json"),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(facts))
+    return plain
+
+
+def _parsed(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(line)
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict):
+        raise SettingsError(f"{path} is not a file of simulated runs; name another folder")
+    return facts
