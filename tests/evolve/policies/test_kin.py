@@ -264,7 +264,7 @@ def test_agents_at_rest_still_compete():
     assert isinstance(choice(made, policy), Expand | Evaluate)
 
 
-@pytest.mark.slow
+@pytest.mark.bench  # both cores for minutes: run by hand
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("world", ["swe", "polyglot"])
 def test_its_chosen_agent_is_truly_better_than_that_of_hgm(world):

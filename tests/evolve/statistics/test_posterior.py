@@ -141,7 +141,7 @@ def test_intervals_cover_true_skill_whatever_policy_asked(policy):
     assert abs(adjusted) < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.bench  # both cores for minutes: run by hand
 @pytest.mark.parametrize("world", ["swe", "polyglot"])
 @pytest.mark.parametrize("policy", [HGM(), Kin()], ids=["hgm", "kin"])
 def test_intervals_are_calibrated_in_runs_of_800(policy, world):
