@@ -123,7 +123,8 @@ def decision(found: Paired, needed: Needed) -> str:
         few = "" if needed.tasks is None else f"; about {count(needed.tasks, 'task')} would have been enough {power}"
         return f"decided at the level of {LEVEL:g}{few}"
     ends = [f"over {MOST_TASKS:,}" if end is None else f"{end:,}" for end in (needed.tasks, needed.low, needed.high)]
-    return f"not decided; about {ends[0]} tasks like these ({ends[1]} to {ends[2]}) would decide {power}"
+    about = ends[0] if ends[0].startswith("over") else f"about {ends[0]}"
+    return f"not decided; {about} tasks like these ({ends[1]} to {ends[2]}) would decide {power}"
 
 
 def facts_of(
