@@ -303,12 +303,21 @@ class Meter:
         finally:
             self.pausing.discard(task)
         self.steps += 1
-        usage = completion.usage if completion.usage.told else None
         assert attempt.reservation is not None
         self._purse.learn(attempt.request, attempt.reservation.worst.input_tokens, completion.usage)
-        self._close(attempt, completion, usage, status="ok", error=None)
-        self._keep(attempt.model, attempt.request, completion, attempt.booked, attempt.lost)
+        # The agent gets its answer first, and the books are written while it reads. Until then the call's worst case is
+        # set aside, so no cap can be passed; the event loop runs this before anything that the agent says next.
+        asyncio.get_running_loop().call_soon(self._answered, attempt, completion)
         return completion
+
+    def _answered(self, attempt: _Attempt, completion: Completion) -> None:
+        """Settle a call and write down what it said."""
+        usage = completion.usage if completion.usage.told else None
+        try:
+            self._close(attempt, completion, usage, status="ok", error=None)
+            self._keep(attempt.model, attempt.request, completion, attempt.booked, attempt.lost)
+        except Exception as error:  # as in `call`: a full disk is not the agent's fault, and the move is void
+            self.fault = self.fault or redact(f"the gateway failed: {error!r}")
 
     async def _try(self, attempt: _Attempt, task: asyncio.Task[Any]) -> Completion:
         """One request to the provider, when its traffic allows it."""

@@ -135,13 +135,17 @@ class Heard:
 def ask(
     path: Path, body: Json | bytes | None = None, *, method: str = "POST", url: str = "/v1/chat/completions"
 ) -> Heard:
-    """One request to a session's socket."""
+    """One request to a session's socket, and if it is answered, its booking: a gateway does that before it reads on."""
     connection = UnixConnection(path)
     raw = json.dumps(body).encode() if isinstance(body, dict) else body
     try:
         connection.request(method, url, raw, {"authorization": "Bearer mine", "x-secret": "header"})
         response = connection.getresponse()
-        return Heard(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        heard = Heard(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        if heard.status == 200 and method == "POST":
+            connection.request("GET", "/budget")
+            assert connection.getresponse().read()
+        return heard
     finally:
         connection.close()
 
