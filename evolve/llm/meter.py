@@ -316,7 +316,7 @@ class Meter:
         try:
             self._close(attempt, completion, usage, status="ok", error=None)
             self._keep(attempt.model, attempt.request, completion, attempt.booked, attempt.lost)
-        except Exception as error:  # as in `call`: a full disk is not the agent's fault, and the move is void
+        except Exception as error:  # noqa: BLE001 -- as in `call`: a full disk or a bug of ours makes the move void
             self.fault = self.fault or redact(f"the gateway failed: {error!r}")
 
     async def _try(self, attempt: _Attempt, task: asyncio.Task[Any]) -> Completion:
