@@ -6,6 +6,7 @@ Every text taken from rows is made visible first (see `archive.text`): XML canno
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,13 @@ _ENTRY_IN_DOT = 40
 """Characters of an entry that a drawing's edge shows."""
 
 
-def lineage(history: History) -> nx.DiGraph[int]:
+def lineage(history: History, more: Mapping[int, Mapping[str, float | bool]] | None = None) -> nx.DiGraph[int]:
     """The tree, edges from parent to child, nodes the agents' ids.
 
     A node has `passed`, `failed`, `mean` (of its own evidence; absent without any), `low` and `high` (its 95 %
     interval), `clade_passed`, `clade_failed`, `clade_mean`, `descendants`, `birth` (`SEED` or `BORN`), `entry` (what
-    its birth was to mend), `born` (ISO time), `commit` and `tree`. Search evidence only.
+    its birth was to mend), `peer` (the agent of another line that it was to learn from; no edge, so the graph is a
+    tree), `born` (ISO time), `commit` and `tree`. Search evidence only. `more`: further facts by agent.
     """
     import networkx as nx  # takes a good part of a second, and few commands draw
 
@@ -48,9 +50,11 @@ def lineage(history: History) -> nx.DiGraph[int]:
             "descendants": clade.descendants,
             "birth": "SEED" if birth is None else str(birth.outcome),
             "entry": None if birth is None else visible(birth.entry, keep=""),
+            "peer": None if birth is None else birth.peer,
             "born": agent.born.isoformat(),
             "commit": agent.commit,
             "tree": agent.tree,
+            **((more or {}).get(agent.id, {})),
         }
         graph.add_node(agent.id, **{name: value for name, value in facts.items() if value is not None})
         if agent.parent is not None:
@@ -96,7 +100,10 @@ def newick(graph: nx.DiGraph[int]) -> str:
 
 
 def dot(graph: nx.DiGraph[int]) -> str:
-    """Graphviz DOT: agents filled the deeper the higher their mean, dashed while unmeasured; edges say the entry."""
+    """Graphviz DOT: agents filled the deeper the higher their mean, dashed while unmeasured; edges say the entry.
+
+    A dashed edge leads from the peer that an agent was to learn from.
+    """
     lines = [
         "digraph clade {",
         '  node [shape=box, style="rounded,filled", fontname="sans-serif", fontsize=10];',
@@ -113,6 +120,8 @@ def dot(graph: nx.DiGraph[int]) -> str:
         entry = graph.nodes[child].get("entry", "")
         short = entry if len(entry) <= _ENTRY_IN_DOT else entry[: _ENTRY_IN_DOT - 1] + "…"
         lines.append(f"  {parent} -> {child} [label={_dot_text(short)}];")
+        if (peer := graph.nodes[child].get("peer")) is not None:
+            lines.append(f"  {peer} -> {child} [style=dashed, constraint=false];")
     return "\n".join([*lines, "}", ""])
 
 

@@ -7,29 +7,29 @@ SQL after, in one transaction with its bill: killed in between, it leaves only a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Table, func, insert, inspect, select, update
 
 from archive import engine as database
-from archive import history, schema, textdiff
+from archive import history, schema
 from archive.errors import ArchiveError
 from archive.history import History
 from archive.lock import WriterLock
+from archive.memory import Memory, next_id
 from archive.moves import check_child, checked_seed, closed, still_open
-from archive.records import INTERRUPTED, Agent, Bill, Call, Decision, Evaluation, Event, Expansion, Outcome
+from archive.place import URL_FILE, begun, kept_url, named
+from archive.reader import Reader, agent_of
+from archive.records import INTERRUPTED, Agent, Call, Decision, Evaluation, Event, Expansion, Outcome
 from archive.repository import Repository
 
-_URL_FILE = "archive.url"
 
-
-class Archive:
+class Archive(Reader):
     """One run folder's archive, open for reading, or for writing by exactly one process and thread.
 
     Every method raises `ArchiveError` when the database cannot be read or written. A writer keeps all rows in memory,
@@ -38,19 +38,11 @@ class Archive:
 
     def __init__(self, folder: Path, engine: Engine, lock: WriterLock | None) -> None:
         """Use `Archive.create` or `Archive.open`."""
-        self.folder = folder
-        self._engine = engine
+        super().__init__(folder, engine)
         self._lock = lock
         self._claim: Connection | None = None
-        self._repository = Repository(folder / "agents.git")
-        self._agents: dict[int, Agent] = {}
-        self._expansions: dict[int, Expansion] = {}
-        self._evaluations: dict[int, Evaluation] = {}
-        self._taken: set[int] = set()
-        """Numbers of the decisions that have a move which is open, or ended as anything but VOID."""
-        self._history: History | None = None
-        self._latest = datetime.min.replace(tzinfo=UTC)
-        """The latest time in any row."""
+        self._memory = Memory(History())
+        """Of a writer only."""
 
     @classmethod
     def create(cls, folder: Path, *, url: str | None = None, about: Mapping[str, str] | None = None) -> Self:
@@ -71,35 +63,22 @@ class Archive:
             (folder / "logs").mkdir(exist_ok=True)
             Repository.create(folder / "agents.git")
             # Either way of keeping the rows excludes the other: one agents.git belongs to one set of rows.
-            if (folder / (_URL_FILE if url is None else database.FILE)).exists():
+            if (folder / (URL_FILE if url is None else database.FILE)).exists():
                 raise ArchiveError(f"there is an archive in {folder} already: open it, or name another folder")
             archive._claim = database.claim(archive._engine)
             with archive._write() as connection:
                 if inspect(connection).has_table(schema.meta.name):
-                    place = _place(folder, url)
+                    place = named(folder, url)
                     raise ArchiveError(f"there is an archive in {place} already: open it, or name another")
                 if url is not None:
-                    (folder / _URL_FILE).write_text(database.without_password(url) + "\n", "utf-8")
+                    (folder / URL_FILE).write_text(database.without_password(url) + "\n", "utf-8")
                 database.upgrade_schema(connection)
-                for key, value in {"created": _now().isoformat(), **(about or {})}.items():
+                for key, value in {"created": datetime.now(UTC).isoformat(), **(about or {})}.items():
                     connection.execute(insert(schema.meta).values(key=key, value=schema.storable(value)))
         except BaseException:
             archive.close()
             raise
         return archive
-
-    @staticmethod
-    def exists(folder: Path, *, url: str | None = None) -> bool:
-        """Whether there is an archive to open; False also for one whose creation was cut off, which `create` redoes."""
-        folder = folder.absolute()
-        url = _kept_url(folder) if url is None else url
-        if not _begun(folder, url):
-            return False
-        engine = database.connect(folder, url, write=False)
-        with database.transaction(engine) as connection:
-            found = inspect(connection).has_table(schema.meta.name)
-        engine.dispose()
-        return found
 
     @classmethod
     def open(cls, folder: Path, *, write: bool = False, url: str | None = None) -> Self:
@@ -109,8 +88,8 @@ class Archive:
         process writes it, or (to read) its schema is older and has yet to be upgraded by a writer.
         """
         folder = folder.absolute()
-        url = _kept_url(folder) if url is None else url
-        if not _begun(folder, url):
+        url = kept_url(folder) if url is None else url
+        if not begun(folder, url):
             raise ArchiveError(f"there is no archive in {folder}: it lacks agents.git or {database.FILE}")
         engine = database.connect(folder, url, write=write)
         archive = cls(folder, engine, WriterLock(folder) if write else None)
@@ -118,13 +97,13 @@ class Archive:
             if write:
                 archive._claim = database.claim(engine)
             with database.transaction(engine) as connection:
-                current = database.check_schema(connection, _place(folder, url))
+                current = database.check_schema(connection, named(folder, url))
                 if not current and not write:
                     raise ArchiveError(f"the archive in {folder} is of an older version: resume the run to upgrade it")
                 if not current:
                     database.upgrade_schema(connection)
                 if write:
-                    archive._remember(history.load(connection))
+                    archive._memory = Memory(history.load(connection))
             if write:
                 archive._mark_unmarked()
         except BaseException:
@@ -138,84 +117,21 @@ class Archive:
             self._claim.invalidate()  # not only back into the pool: the lock ends with the connection
             self._claim.close()
             self._claim = None
-        self._engine.dispose()
+        super().close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # Reading
-
-    @property
-    def about(self) -> Mapping[str, str]:
-        """All notes, `created` among them."""
-        with database.transaction(self._engine) as connection:
-            return MappingProxyType(dict(connection.execute(select(schema.meta).order_by(schema.meta.c.key)).all()))
-
     def history(self) -> History:
         """All rows, in the order of their ids."""
-        if self._lock is None:
-            with database.transaction(self._engine) as connection:
-                return history.load(connection)
-        if self._history is None:
-            self._history = History(
-                tuple(self._agents.values()), tuple(self._expansions.values()), tuple(self._evaluations.values())
-            )
-        return self._history
-
-    def calls(self, kind: Literal["expansion", "evaluation"] | None = None, id: int | None = None) -> tuple[Call, ...]:
-        """Model calls in the order they were stored: all, those of one kind of move, or those of one move."""
-        query = select(schema.calls).order_by(schema.calls.c.id)
-        if kind is not None:
-            column = schema.calls.c[kind]
-            query = query.where(column.is_not(None) if id is None else column == id)
-        elif id is not None:
-            raise ArchiveError("calls of one move need its kind: expansion or evaluation")
-        with database.transaction(self._engine) as connection:
-            return tuple(schema.call_of(row) for row in connection.execute(query).mappings())
-
-    def decisions(self) -> tuple[Decision, ...]:
-        """All decisions by their number."""
-        with database.transaction(self._engine) as connection:
-            rows = connection.execute(select(schema.decisions).order_by(schema.decisions.c.number)).mappings()
-            return tuple(schema.decision_of(row) for row in rows)
-
-    def events(self, kind: str | None = None) -> tuple[Event, ...]:
-        """Events in their order: all, or those of one kind."""
-        query = select(schema.events).order_by(schema.events.c.id)
-        if kind is not None:
-            query = query.where(schema.events.c.kind == kind)
-        with database.transaction(self._engine) as connection:
-            return tuple(schema.event_of(row) for row in connection.execute(query).mappings())
-
-    def spent(self) -> Bill:
-        """What all closed moves cost together."""
-        return self.history().spent()
-
-    def files(self, agent: int) -> dict[str, bytes]:
-        """An agent's files, byte for byte, by path."""
-        return self._repository.files(self._agent(agent).commit)
-
-    def diff(self, before: int, after: int) -> str:
-        """The unified diff from one agent's files to another's."""
-        return textdiff.unified(self.files(before), self.files(after))
+        return super().history() if self._lock is None else self._memory.history()
 
     def folder_of(self, move: Expansion | Evaluation) -> Path:
         """The move's log folder, `logs/expansion-<id>` or `logs/evaluation-<id>`; a writer finds it made."""
-        kind = "expansion" if isinstance(move, Expansion) else "evaluation"
-        folder = self.folder / "logs" / f"{kind}-{move.id}"
+        folder = super().folder_of(move)
         if self._lock is not None:
             folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-    # Writing
 
     def note(self, key: str, value: str) -> None:
         """Set a note."""
@@ -228,13 +144,15 @@ class Archive:
         """Write down that something happened; it is on the disk when this returns. `facts` are JSON-ready."""
         with self._write() as connection:
             last = connection.execute(select(func.max(schema.events.c.id))).scalar_one()
-            event = Event((last or 0) + 1, self._moment(), kind, schema.storable(json.dumps(facts, ensure_ascii=True)))
+            event = Event(
+                (last or 0) + 1, self._memory.moment(), kind, schema.storable(json.dumps(facts, ensure_ascii=True))
+            )
             connection.execute(insert(schema.events).values(schema.values_of(event)))
         return event
 
     def add_seed(self, files: Mapping[str, bytes], shape: str) -> Agent:
         """Store the first agent, id 0."""
-        if self._agents:
+        if self._memory.agents:
             raise ArchiveError("the archive has its seed already")
         agent = self._conceive(None, files, shape, "the seed")
         with self._write() as connection:
@@ -253,16 +171,15 @@ class Archive:
         if decision.move != "expand":
             raise ArchiveError(f"decision {decision.number} is to {decision.move}, not to expand")
         row = Expansion(
-            _next(self._expansions),
+            next_id(self._memory.expansions),
             decision.number,
             decision.agent,
             schema.storable(entry),
             checked_seed(seed),
-            self._moment(),
+            self._memory.moment(),
             peer=None if peer is None else self._agent(peer).id,
         )
         self._open(schema.expansions, row, decision)
-        self._expansions[row.id] = row
         return row
 
     def open_evaluation(
@@ -279,7 +196,7 @@ class Archive:
             )
         number = None if decision is None else decision.number
         row = Evaluation(
-            _next(self._evaluations),
+            next_id(self._memory.evaluations),
             number,
             agent,
             benchmark,
@@ -287,10 +204,9 @@ class Archive:
             schema.storable(task),
             attempt,
             checked_seed(seed),
-            self._moment(),
+            self._memory.moment(),
         )
         self._open(schema.evaluations, row, decision)
-        self._evaluations[row.id] = row
         return row
 
     def close_expansion(
@@ -314,7 +230,7 @@ class Archive:
 
         Raises: `ArchiveError` if the row is unknown or closed, or the outcome does not fit what is given.
         """
-        row = still_open(self._expansions, id, "expansion")
+        row = still_open(self._memory.expansions, id, "expansion")
         if (files is None) != (shape is None):
             raise ArchiveError(f"expansion {id}: files and shape come together")
         check_child(id, outcome, child=files is not None, twin=twin is not None)
@@ -324,13 +240,12 @@ class Archive:
             agent = self._conceive(row.parent, files, shape, f"expansion {id}, {row.entry!a}")
             child = agent.id
         row = replace(row, issue=schema.storable(issue), child=child)
-        row = closed(row, outcome, reason, seconds, calls, self._moment())
+        row = closed(row, outcome, reason, seconds, calls, self._memory.moment())
         with self._write() as connection:
             if agent is not None:
                 connection.execute(insert(schema.agents).values(schema.values_of(agent)))
             _store_closed(connection, schema.expansions, row, calls)
-        self._expansions[id] = row
-        self._settle(row)
+        self._memory.moved(row)
         if agent is not None:
             self._admit(agent)
         return row
@@ -350,20 +265,24 @@ class Archive:
 
         Raises: `ArchiveError` if the row is unknown or closed, or the outcome is not one of an evaluation.
         """
-        row = still_open(self._evaluations, id, "evaluation")
+        row = still_open(self._memory.evaluations, id, "evaluation")
         row = closed(
-            replace(row, steps=steps, source=schema.storable(source)), outcome, reason, seconds, calls, self._moment()
+            replace(row, steps=steps, source=schema.storable(source)),
+            outcome,
+            reason,
+            seconds,
+            calls,
+            self._memory.moment(),
         )
         with self._write() as connection:
             _store_closed(connection, schema.evaluations, row, calls)
-        self._evaluations[id] = row
-        self._settle(row)
+        self._memory.moved(row)
         return row
 
     def void_open(self, reason: str = INTERRUPTED) -> int:
         """Close as VOID what a dead process left open; how many rows."""
-        expansions = [row.id for row in self._expansions.values() if row.outcome is None]
-        evaluations = [row.id for row in self._evaluations.values() if row.outcome is None]
+        expansions = [row.id for row in self._memory.expansions.values() if row.outcome is None]
+        evaluations = [row.id for row in self._memory.evaluations.values() if row.outcome is None]
         for id in expansions:
             self.close_expansion(id, Outcome.VOID, reason=reason)
         for id in evaluations:
@@ -378,64 +297,39 @@ class Archive:
             raise ArchiveError(f"the archive in {self.folder} is open for reading only")
         with database.transaction(self._engine) as connection:
             yield connection
-        self._history = None
 
     def _agent(self, id: int) -> Agent:
-        agents = self._agents if self._lock is not None else {agent.id: agent for agent in self.history().agents}
-        if id not in agents:
-            raise ArchiveError(f"there is no agent {id}; the archive has {len(agents)}, numbered from 0")
-        return agents[id]
+        return super()._agent(id) if self._lock is None else agent_of(id, self._memory.agents)
 
     def _conceive(self, parent: int | None, files: Mapping[str, bytes], shape: str, origin: str) -> Agent:
         """Store an agent's files in git; the agent that they will be once its row is committed."""
         if self._lock is None:
             raise ArchiveError(f"the archive in {self.folder} is open for reading only")
-        id, now = _next(self._agents, first=0), self._moment()
+        id, now = next_id(self._memory.agents, first=0), self._memory.moment()
         child_of = "" if parent is None else f", child of {parent}"
         above = None if parent is None else self._agent(parent).commit
         commit, tree = self._repository.commit(files, above, f"agent {id}{child_of}\n\n{origin}", now)
         return Agent(id, parent, commit, tree, shape, now)
 
     def _admit(self, agent: Agent) -> None:
-        """After its row is committed: the agent's branch, and its place in memory."""
-        self._agents[agent.id] = agent
-        self._history = None
+        """After its row is committed: the agent's place in memory, and its branch."""
+        self._memory.born(agent)
         self._repository.mark(agent.id, agent.commit)
 
     def _open(self, table: Table, row: Expansion | Evaluation, decision: Decision | None) -> None:
         self._agent(row.parent if isinstance(row, Expansion) else row.agent)
-        if decision is not None and decision.number in self._taken:
+        if decision is not None and self._memory.taken(decision.number):
             raise ArchiveError(f"decision {decision.number} is being carried out, or was already")
         with self._write() as connection:
             if decision is not None:
                 _store_decision(connection, decision)
             connection.execute(insert(table).values(schema.values_of(row)))
-        if decision is not None:
-            self._taken.add(decision.number)
-
-    def _settle(self, row: Expansion | Evaluation) -> None:
-        self._history = None
-        if row.outcome is Outcome.VOID and row.decision is not None:
-            self._taken.discard(row.decision)
-
-    def _moment(self) -> datetime:
-        """Now, and later than any row even if the clock was set back: times tell the order of what happened."""
-        self._latest = max(datetime.now(UTC), self._latest + timedelta(microseconds=1))
-        return self._latest
-
-    def _remember(self, rows: History) -> None:
-        self._agents = {row.id: row for row in rows.agents}
-        self._expansions = {row.id: row for row in rows.expansions}
-        self._evaluations = {row.id: row for row in rows.evaluations}
-        moves: tuple[Expansion | Evaluation, ...] = (*rows.expansions, *rows.evaluations)
-        self._taken = {row.decision for row in moves if row.decision is not None and row.outcome is not Outcome.VOID}
-        times = [*(row.born for row in rows.agents), *(row.closed or row.opened for row in moves)]
-        self._latest = max([self._latest, *times])
+        self._memory.moved(row)
 
     def _mark_unmarked(self) -> None:
         """Give agents their branches where a writer died between the row and the branch."""
         marked = self._repository.marked()
-        for agent in self._agents.values():
+        for agent in self._memory.agents.values():
             if agent.id not in marked:
                 self._repository.mark(agent.id, agent.commit)
 
@@ -453,25 +347,3 @@ def _store_closed(connection: Connection, table: Table, row: Expansion | Evaluat
     if calls:
         column = "expansion" if isinstance(row, Expansion) else "evaluation"
         connection.execute(insert(schema.calls), [schema.values_of(call) | {column: row.id} for call in calls])
-
-
-def _next(rows: Sized, first: int = 1) -> int:
-    """The next id: they are given without gaps, and no row is ever deleted."""
-    return first + len(rows)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _kept_url(folder: Path) -> str | None:
-    kept = folder / _URL_FILE
-    return kept.read_text("utf-8").strip() if kept.exists() else None
-
-
-def _begun(folder: Path, url: str | None) -> bool:
-    return (folder / "agents.git").is_dir() and (url is not None or (folder / database.FILE).exists())
-
-
-def _place(folder: Path, url: str | None) -> str:
-    return str(folder) if url is None else database.without_password(url)

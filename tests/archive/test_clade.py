@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from archive import (
     EVALUATION_OUTCOMES,
@@ -22,6 +22,7 @@ from archive import (
     best_belief,
     clades,
     probability_better,
+    ranking,
     tallies,
 )
 
@@ -149,6 +150,16 @@ def test_best_belief_is_the_largest_quantile(run: tuple[list[Agent], list[Evalua
     assert (best is None) == (not own)
     if best is not None:
         assert own[best].quantile(0.25) == max(tally.quantile(0.25) for tally in own.values())
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), min_size=1, max_size=30), st.integers(1, 30))
+def test_ranking_is_by_quantile_then_evidence_then_age(own: list[tuple[int, int]], k: int) -> None:
+    """Of few results and of many: tallies are told apart in two ways."""
+    passed, failed = np.array(own).T
+    scores = special.betaincinv(1 + passed, 1 + failed, 0.25)
+    measured = [id for id, pair in enumerate(own) if sum(pair)]
+    expected = sorted(measured, key=lambda id: (-scores[id], -sum(own[id]), id))
+    assert ranking(passed, failed, 0.25, k) == tuple(expected[:k])
 
 
 counts = st.builds(Tally, st.integers(0, 40), st.integers(0, 40))

@@ -17,7 +17,7 @@ def clock(monkeypatch):
         def now(cls, tz=None):
             return times[-1]
 
-    monkeypatch.setattr("archive.store.datetime", Clock)
+    monkeypatch.setattr("archive.memory.datetime", Clock)
     return times
 
 
