@@ -1,17 +1,20 @@
 """What the next child is to mend: one failed task of its parent, or a weakness that shows in many of its failures.
 
+A policy may have a say (`evolve.moves.Entry`); else it is drawn here.
+
 Weaknesses and shares after HGM and DGM (their `choose_entry`): each weakness that the parent's record shows is taken
 with probability 1/4, else one unresolved task. Ours need evidence for every weakness; theirs offers some without any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from archive import Evaluation, Outcome
+from evolve.moves import Expand
 
 SHARE = 0.25
 """Probability of a weakness that is there."""
@@ -33,6 +36,14 @@ NOTHING_FAILED = (
     "more persistent, better at using what its tools tell it.",
 )
 DESCRIPTIONS = dict([*WEAKNESSES.values(), OVERFLOW, NOTHING_FAILED])
+LESSONS = {
+    "contrast": "The agent solved the problem of attempt 1 and failed that of attempt 2. Find what in its program "
+    "makes the difference: what carries it through the one is to carry it through the other.",
+    "hybrid": "Attempt 1 was made by another agent, whose source is not shown, and solved the problem. Attempt 2, at "
+    "the same problem, is this agent's, and failed. Find what in this agent's program keeps it from doing what the "
+    "other one did.",
+}
+"""What two attempts shown together are to teach, by the kind that a policy asked for (`evolve.policies.mendel`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +51,43 @@ class Entry:
     """A reason to rewrite an agent."""
 
     name: str
-    """`task:<id>` or `weakness:<name>`, as the archive records it."""
+    """`task:<id>` or `weakness:<name>`, or what a policy asked for, `contrast:<solved>, <failed>` or `hybrid:<id>`; as
+    the archive records it."""
     evaluations: tuple[Evaluation, ...]
-    """The failures it is about."""
+    """The failures it is about; of what a policy asked for, a success and a failure."""
 
     @property
     def weakness(self) -> str | None:
         kind, _, rest = self.name.partition(":")
         return DESCRIPTIONS[rest] if kind == "weakness" else None
+
+    @property
+    def lesson(self) -> str | None:
+        return LESSONS.get(self.name.partition(":")[0])
+
+
+def entry_for(
+    move: Expand,
+    tasks: Sequence[str],
+    evaluations: Sequence[Evaluation],
+    overflowed: Callable[[Evaluation], bool],
+    rng: np.random.Generator,
+) -> Entry:
+    """What the child of a move is to be about: what the policy asked for, else it is drawn.
+
+    Args:
+        tasks: the columns of the view that the policy saw.
+        evaluations: the search's, of all agents.
+        overflowed: whether the model's context overflowed during one of them.
+    """
+    asked, evidence = move.entry, [row for row in evaluations if row.passed or row.failed]
+    if asked.kind == "any":
+        own = [row for row in evidence if row.agent == move.agent]
+        return choose_entry(own, [row for row in own if overflowed(row)], rng)
+    names = [tasks[column] for column in asked.tasks]
+    solver = move.agent if asked.peer is None else asked.peer
+    of = {(row.agent, row.task): row for row in evidence}
+    return Entry(f"{asked.kind}:{', '.join(names)}", (of[solver, names[0]], of[move.agent, names[-1]]))
 
 
 def choose_entry(

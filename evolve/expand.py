@@ -106,7 +106,7 @@ def diagnose(job: ExpansionJob, house: House) -> Reply:
     """One question to the diagnosing model; a shorter one where its context is too short. Raises: `ModelError`."""
 
     def ask(scale: float) -> Reply:
-        messages = diagnose_messages(job.agent, job.weakness, job.evidence, scale)
+        messages = diagnose_messages(job.agent, job.weakness, job.evidence, scale, lesson=job.lesson)
         return house.gateway.complete(Scope(job.key, job.seed), "diagnose", messages, caps=house.caps)
 
     for scale in SCALES[:-1]:

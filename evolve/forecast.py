@@ -113,7 +113,7 @@ def expansions_to_come(
 
     A tree policy wants N^alpha agents after N evaluations (see `evolve.policies.widening`), so it takes as many
     attempts as that many births need; the chance of a birth is drawn from its posterior, Beta(1 + born, 1 + not born).
-    DGM tries a child for each first stage of evaluations.
+    DGM tries a child for each first stage of evaluations, SICA one for each sample.
     """
     wanted = settings.budget.evaluations
     room = max(0, settings.expansion_budget - used.expansions)
@@ -121,7 +121,7 @@ def expansions_to_come(
     chance = rng.beta(1 + born, 1 + sum(each.counts for each in past) - born, DRAWS)
     alpha: float | None = getattr(settings.policy, "alpha", None)
     if alpha is None:
-        stages: tuple[int, ...] = getattr(settings.policy, "stages", (1,))
+        stages: tuple[int, ...] = getattr(settings.policy, "stages", (getattr(settings.policy, "sample", 1),))
         births = max(0, wanted - used.evaluations) // max(1, stages[0])
     else:
         births = max(0, math.floor(max(0, wanted - 1) ** alpha) + 1 - used.agents)

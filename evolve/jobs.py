@@ -39,6 +39,8 @@ class Evidence:
     patch: str
     visible_failure: str
     hidden_tests: str = ""
+    stranger: bool = False
+    """Whether it was another agent's attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class ExpansionJob:
     seed: int
     known: frozenset[str]
     """Shapes of the agents there are: a child of such a shape is not checked further."""
+    lesson: str | None = None
+    """What the evidence is to teach, where a policy asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Protocol
 from archive import INTERRUPTED, Archive, ArchiveError, Decision, Evaluation, Expansion, History, Outcome
 from benchmarks import Benchmark
 from evolve.board import board_of
-from evolve.entry import choose_entry
+from evolve.entry import entry_for
 from evolve.evidence import evidence_of, overflowed
 from evolve.jobs import EvaluationJob, Evidence, ExpansionJob, Job, Record
 from evolve.landings import landing_in, landing_of
@@ -212,7 +212,11 @@ class Evolution:
             evidence=json.dumps(grounds(view, move)),
             at=datetime.now(UTC),
         )
-        row, job = self._open_evaluation(decision) if isinstance(move, Evaluate) else self._open_expansion(decision)
+        row, job = (
+            self._open_expansion(decision, move, view.tasks)
+            if isinstance(move, Expand)
+            else self._open_evaluation(decision)
+        )
         self._board.seen(opening(row, self._board.column))
         self.listener.opened(row)
         self._flying[self._begin(row, job)] = row
@@ -254,26 +258,30 @@ class Evolution:
         )
         return row, EvaluationJob(key_of(row), self.archive.files(agent.id), task, seed)
 
-    def _open_expansion(self, decision: Decision) -> tuple[Row, Job]:
+    def _open_expansion(self, decision: Decision, move: Expand, tasks: Sequence[str]) -> tuple[Row, Job]:
         history = self.history()
-        rows = [row for row in search(history) if row.agent == decision.agent and (row.passed or row.failed)]
         rng = generator(self.settings.seed, "entry", decision.number)
-        entry = choose_entry(rows, [row for row in rows if overflowed(self.archive.folder_of(row))], rng)
+        entry = entry_for(move, tasks, search(history), self._overflowed, rng)
         seed = derive(self.settings.seed, "expand", decision.number)
-        row = self.archive.open_expansion(decision, entry=entry.name, seed=seed)
+        row = self.archive.open_expansion(decision, entry=entry.name, seed=seed, peer=move.entry.peer)
         job = ExpansionJob(
             key=key_of(row),
             agent=self.archive.files(decision.agent),
             weakness=entry.weakness,
-            evidence=tuple(self._evidence(failure) for failure in entry.evaluations),
+            evidence=tuple(self._evidence(shown, move.agent) for shown in entry.evaluations),
             seed=seed,
             known=frozenset(agent.shape for agent in history.agents),
+            lesson=entry.lesson,
         )
         return row, job
 
-    def _evidence(self, failure: Evaluation) -> Evidence:
+    def _evidence(self, shown: Evaluation, parent: int) -> Evidence:
         hidden = self.settings.diagnosis.hidden_tests
-        return evidence_of(failure, self.archive.folder_of(failure), self.benchmark, hidden=hidden)
+        evidence = evidence_of(shown, self.archive.folder_of(shown), self.benchmark, hidden=hidden)
+        return replace(evidence, stranger=shown.agent != parent)
+
+    def _overflowed(self, row: Evaluation) -> bool:
+        return overflowed(self.archive.folder_of(row))
 
     def _land(self, row: Row, future: Future[Record]) -> None:
         """Close a move's row with what came of it."""

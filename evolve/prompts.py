@@ -52,7 +52,12 @@ def fenced(name: str, text: str, limit: int) -> str:
 
 
 def diagnose_messages(
-    agent: Mapping[str, bytes], weakness: str | None, evidence: Sequence[Evidence], scale: float = 1.0
+    agent: Mapping[str, bytes],
+    weakness: str | None,
+    evidence: Sequence[Evidence],
+    scale: float = 1.0,
+    *,
+    lesson: str | None = None,
 ) -> list[dict[str, str]]:
     """The one diagnosis call: the agent's source, and what happened when it worked.
 
@@ -61,9 +66,13 @@ def diagnose_messages(
     parts = [fenced("the agent's source", listing(agent), int(scale * MAX_SOURCE))]
     if weakness is not None:
         parts.append(f"A weakness seen in many of its attempts: {weakness} Examples follow.")
+    if lesson is not None:
+        parts.append(lesson)
     for number, case in enumerate(evidence, 1):
+        whose = ", of another agent" if case.stranger else ""
         parts += [
-            f"# Attempt {number}: {case.task}, which ended as {case.outcome}. The agent's own account: {case.account}",
+            f"# Attempt {number}{whose}: {case.task}, which ended as {case.outcome}. "
+            f"The agent's own account: {case.account}",
             fenced("the problem it was given", case.problem, int(scale * MAX_FAILURE)),
             fenced("the transcript", case.transcript, int(scale * MAX_TRANSCRIPT)),
             fenced("the change it made", case.patch or "(none)", int(scale * MAX_PATCH)),

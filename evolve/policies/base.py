@@ -119,7 +119,8 @@ class View:
 
     def open_tasks(self, agent: int) -> Ints:
         """Columns of the agent's open tasks, in the benchmark's order."""
-        return np.flatnonzero(self.open[agent])
+        columns: Ints = self.open[agent].nonzero()[0]
+        return columns
 
     def same(self, other: View) -> bool:
         """Whether all fields are equal, arrays by their values. (`==` is identity.)"""

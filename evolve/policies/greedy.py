@@ -25,4 +25,5 @@ class Greedy(Widening):
     def _highest(self, view: View, eligible: Ints, rng: np.random.Generator) -> int:
         passed, failed = view.passed[eligible], view.failed[eligible]
         means = passed / np.maximum(1, passed + failed)
-        return int(eligible[rng.choice(np.flatnonzero(means == means.max()))])
+        highest = (means == means.max()).nonzero()[0]
+        return int(eligible[highest[rng.integers(len(highest))]])

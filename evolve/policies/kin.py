@@ -14,6 +14,7 @@ is learned. On that posterior:
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -40,8 +41,9 @@ class Kin(Widening):
     name: Literal["kin"] = "kin"
     optimism: float = Field(1.0, ge=0)
     """Standard deviations by which the upper bound of a parent's ability lies above its mean."""
-    step: float = Field(0.6, gt=0)
-    """Prior standard deviation of a child's ability around its parent's and the drift, in logits."""
+    step: float = Field(0.9, gt=0)
+    """Prior standard deviation of a child's ability around its parent's and the drift, in logits: with the broken
+    children in it, who lie far below. (`Prior.step` is without them.)"""
     drift: float = -0.1
     """Prior mean of what a birth adds to ability, in logits; the run's own evidence moves it."""
     reserve: float = Field(0.05, ge=0, lt=1)
@@ -100,16 +102,18 @@ def memory(view: View) -> Posterior:
 def pair(view: View, outlook: Outlook) -> tuple[int, int | None]:
     """The agent to measure, with tasks left, and the one that it is compared with; None if it is alone."""
     agents = outlook.contenders(view.left)
-    leader = int(agents[np.argmax(outlook.ability[agents])])
-    gain = improvement(outlook.ability[agents] - outlook.ability[leader], np.sqrt(outlook.contrast(leader, agents)))
-    open_ = view.left[agents] > 0
-    gain[agents == leader] = -1
-    challenger = int(agents[np.argmax(gain)])
+    ability = outlook.ability[agents]
+    best = int(ability.argmax())
+    leader = int(agents[best])
+    gain = improvement(ability - ability[best], np.sqrt(outlook.contrast(leader, agents)))
+    gain[best] = -1
+    challenger = int(agents[gain.argmax()])
     if challenger == leader:
         return leader, None
     if view.left[leader] and outlook.variance[leader] > outlook.variance[challenger]:
         return leader, challenger
-    agent = int(agents[open_][np.argmax(gain[open_])])
+    gain[view.left[agents] == 0] = -2
+    agent = int(agents[gain.argmax()])
     return agent, challenger if agent == leader else leader
 
 
@@ -117,7 +121,12 @@ def improvement(mean: Floats, deviation: Floats) -> Floats:
     """E[max(0, x)] of normal x."""
     spread = np.maximum(deviation, 1e-9)
     at = mean / spread
-    gain: Floats = spread * (np.exp(-at * at / 2) / np.sqrt(2 * np.pi) + at * special.ndtr(at))
+    gain = special.ndtr(at)
+    gain *= at
+    at *= at
+    at *= -0.5
+    gain += np.exp(at, out=at) * (1 / math.sqrt(2 * math.pi))
+    gain *= spread
     return gain
 
 

@@ -26,12 +26,15 @@ from evolve.policies.base import Floats, Ints
 
 LOGISTIC = 8 / math.pi
 """Variance of the normal whose distribution function has the logistic's slope at zero (MacKay 1992)."""
-SEATS = 256
+SEATS = 128
 """Agents, and tasks, in the joint posterior: the time of an update grows with the square of them. At α = 0.6 a run has
-so many agents after 10,000 evaluations. After that, the least promising ones are put at rest (`Kind`); of more tasks,
+so many agents after 3,300 evaluations. After that, the least promising ones are put at rest (`Kind`); of more tasks,
 the first ones asked for have the seats."""
 DRIFT = 0
 """The drift's place in the joint posterior."""
+UNTHREADED = 8_000
+"""Entries that OpenBLAS changes with one thread: with more, it starts several, which cost more than they do (8 times as
+much was measured), and whose number must not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Prior:
     drift: float = -0.1
     drift_sd: float = 0.5
     step: float = 0.6
+    """Of births that break nothing: `evolve.statistics.births` has others apart. `kin` takes a wider one for all."""
     own: float = 0.55
     lapse: float = 0.01
 
@@ -90,41 +94,45 @@ class Kind:
         self.mean, self.variance = mean, variance
         """At rest, by number; out of date for who has a seat."""
         self.first, self.seats = first, seats
-        self.places: dict[int, int] = {}
-        """Who has a seat, and where."""
-        self._seated: tuple[Ints, Ints] | None = None
+        self.taken = 0
+        """Seats, from the first on; none is empty between two taken ones."""
+        self._place: Ints = np.full(self.n, -1)
+
+    @property
+    def place(self) -> Ints:
+        """The place of each by its number; -1: at rest."""
+        return self._place[: self.n]
+
+    @property
+    def all_seated(self) -> bool:
+        return self.taken == self.n
 
     def append(self) -> int:
-        """A new one."""
+        """A new one, without a seat."""
         if self.n == len(self.mean):
-            self.mean, self.variance = (
-                np.concatenate([each, np.zeros(max(64, each.size))]) for each in (self.mean, self.variance)
-            )
+            more = max(64, self.n)
+            self.mean = np.concatenate([self.mean, np.zeros(more)])
+            self.variance = np.concatenate([self.variance, np.zeros(more)])
+            self._place = np.concatenate([self._place, np.full(more, -1)])
         self.n += 1
         return self.n - 1
 
-    def seat(self, number: int, place: int) -> None:
-        self.places[number] = place
-        self._seated = None
+    def sit(self, number: int) -> int:
+        """Give the next free seat away: its place."""
+        place = self.first + self.taken
+        self.taken += 1
+        self._place[number] = place
+        return place
 
-    def leave(self, number: int) -> int:
-        """The place that is empty now."""
-        self._seated = None
-        return self.places.pop(number)
+    def succeed(self, leaving: int, number: int) -> int:
+        """Give the seat of one who goes to rest to another: its place."""
+        place = int(self._place[leaving])
+        self._place[leaving], self._place[number] = -1, place
+        return place
 
-    def seated(self) -> tuple[Ints, Ints]:
-        """Who has a seat, in the order of their numbers, and where."""
-        if self._seated is None:
-            pairs = np.array(sorted(self.places.items()), dtype=np.int64).reshape(-1, 2)
-            self._seated = pairs[:, 0].copy(), pairs[:, 1].copy()
-        return self._seated
-
-    def place(self) -> Ints:
-        """The place of each by its number; -1: at rest."""
-        found = np.full(self.n, -1)
-        numbers, places = self.seated()
-        found[numbers] = places
-        return found
+    def seated(self) -> Ints:
+        """Who has a seat, in the order of their numbers."""
+        return np.flatnonzero(self.place >= 0)
 
 
 class Posterior:
@@ -136,10 +144,12 @@ class Posterior:
         places = 1 + min(tasks, seats)
         self.tasks = Kind(np.zeros(tasks), np.full(tasks, prior.easiness**2), 1, min(tasks, seats))
         self.agents = Kind(np.zeros(1), np.full(1, prior.first**2), places, seats)
-        self.mean: Floats = np.zeros(places + min(64, seats))
-        self.covariance: Floats = np.zeros((len(self.mean), len(self.mean)), order="F")
+        self._room(places + min(64, seats))
         self.mean[DRIFT], self.covariance[DRIFT, DRIFT] = prior.drift, prior.drift_sd**2
-        self._enter(self.agents, 0, places)
+        self._enter(self.agents, 0)
+        if tasks <= seats:
+            for task in range(tasks):
+                self._enter(self.tasks, task)
         self.pending: list[tuple[int, int]] = []
         """Evaluations under way, in the order of their beginning: agent, task."""
         self.seconds: Floats = np.zeros((tasks, 2))
@@ -151,8 +161,8 @@ class Posterior:
         match event:
             case Opened(Evaluate(agent, task)):
                 self.pending.append((agent, task))
-                if task not in self.tasks.places and len(self.tasks.places) < self.tasks.seats:
-                    self._enter(self.tasks, task, self.tasks.first + len(self.tasks.places))
+                if self.tasks.taken < self.tasks.seats and self.tasks.place[task] < 0:
+                    self._enter(self.tasks, task)
             case Measured(agent, task):
                 self.pending.remove((agent, task))
                 self.seconds[task] += event.seconds, 1
@@ -169,9 +179,11 @@ class Posterior:
 
     def marginals(self, kind: Kind) -> tuple[Floats, Floats]:
         """Means and variances of all agents, or all tasks, by their numbers."""
-        mean, variance = kind.mean[: kind.n].copy(), kind.variance[: kind.n].copy()
-        numbers, places = kind.seated()
-        mean[numbers], variance[numbers] = self.mean[places], self.covariance.diagonal()[places]
+        place = kind.place
+        mean, variance = self.mean[place], self.variance[place]
+        if not kind.all_seated:
+            resting = place < 0
+            mean[resting], variance[resting] = kind.mean[: kind.n][resting], kind.variance[: kind.n][resting]
         return mean, variance
 
     def __eq__(self, other: object) -> bool:
@@ -182,68 +194,92 @@ class Posterior:
 
     def _arrays(self) -> tuple[Floats | Ints, ...]:
         return (
-            *self.marginals(self.agents), *self.marginals(self.tasks), self.agents.place(), self.tasks.place(),
+            *self.marginals(self.agents), *self.marginals(self.tasks), self.agents.place, self.tasks.place,
             self.mean, self.covariance, self.seconds, self.usd,
         )  # fmt: skip
 
     def _learn(self, agent: int, task: int, passed: bool) -> None:
+        places = [int(kind.place[number]) for kind, number in ((self.agents, agent), (self.tasks, task))]
+        if min(places) < 0:
+            self._learn_at_rest(agent, task, passed)
+            return
+        a, j = places
+        with_answer = self.covariance[:, a] + self.covariance[:, j]
+        mean, variance = self.mean.item(a) + self.mean.item(j), with_answer.item(a) + with_answer.item(j)
+        self._move(with_answer, *answer(mean, variance, passed, self.prior))
+
+    def _learn_at_rest(self, agent: int, task: int, passed: bool) -> None:
+        """A verdict about an agent or on a task without a seat: each is moved where it is."""
         asked = ((self.agents, agent), (self.tasks, task))
         with_answer, mean, variance = np.zeros(len(self.mean)), 0.0, 0.0
         for kind, number in asked:
-            if (place := kind.places.get(number)) is None:
+            if (place := kind.place[number]) < 0:
                 mean, variance = mean + kind.mean[number], variance + kind.variance[number]
             else:
-                mean += self.mean[place]
+                mean, variance = mean + self.mean[place], variance + self.variance[place]
                 with_answer += self.covariance[:, place]
-        seated = [kind.places[number] for kind, number in asked if number in kind.places]
-        first, second = answer(float(mean), float(variance + with_answer[seated].sum()), passed, self.prior)
+        first, second = answer(float(mean), float(variance), passed, self.prior)
         for kind, number in asked:
-            if number not in kind.places:
+            if kind.place[number] < 0:
                 kind.mean[number] += first * kind.variance[number]
                 kind.variance[number] -= second * kind.variance[number] ** 2
+        self._move(with_answer, first, second)
+
+    def _move(self, with_answer: Floats, first: float, second: float) -> None:
+        """Take in an answer, with whose subject all there is has these covariances."""
         self.mean += first * with_answer
-        # In place: numpy would make three passes over a copy. The array must be in Fortran's order for that.
-        dger(-second, with_answer, with_answer, a=self.covariance, overwrite_a=1)
+        # In place: numpy would make three passes over a copy. Columns lie together in Fortran's order, so some of them
+        # are an array that BLAS takes as it is.
+        for start in range(0, len(self.mean), self._columns):
+            part = slice(start, start + self._columns)
+            dger(-second, with_answer, with_answer[part], a=self.covariance[:, part], overwrite_a=1)
 
     def _birth(self, parent: int) -> None:
         child = self.agents.append()
-        place = self._free(parent)
+        place = self._free(parent, child)
         beside, mean, variance = self.covariance[:, DRIFT].copy(), self.mean[DRIFT], self.prior.step**2
-        if (p := self.agents.places.get(parent)) is None:
+        if (p := int(self.agents.place[parent])) < 0:
             mean, variance = mean + self.agents.mean[parent], variance + self.agents.variance[parent]
         else:
             beside += self.covariance[:, p]
             mean, variance = mean + self.mean[p], variance + beside[p] + self.covariance[DRIFT, p]
-        self.agents.seat(child, place)
+        beside[place] = variance + self.covariance[DRIFT, DRIFT]
         self.covariance[:, place] = self.covariance[place] = beside
-        self.mean[place], self.covariance[place, place] = mean, variance + self.covariance[DRIFT, DRIFT]
+        self.mean[place] = mean
 
-    def _free(self, parent: int) -> int:
-        """An empty place for an agent. If there is none, the least promising one makes room; not the parent."""
+    def _free(self, parent: int, child: int) -> int:
+        """A place for a child. If there is none, the least promising agent makes room; not the parent."""
         agents = self.agents
-        place = agents.first + len(agents.places)
-        if len(agents.places) < agents.seats:
-            if place == len(self.mean):
+        if agents.taken < agents.seats:
+            if agents.first + agents.taken == len(self.mean):
                 self._grow()
-            return place
-        numbers, places = agents.seated()
-        bound = self.mean[places] + np.sqrt(self.covariance.diagonal()[places])
+            return agents.sit(child)
+        numbers = agents.seated()
+        places = agents.place[numbers]
+        bound = self.mean[places] + np.sqrt(self.variance[places])
         bound[numbers == parent] = np.inf
         leaving = int(numbers[np.argmin(bound)])
-        place = agents.leave(leaving)
-        agents.mean[leaving], agents.variance[leaving] = self.mean[place], self.covariance[place, place]
+        place = agents.succeed(leaving, child)
+        agents.mean[leaving], agents.variance[leaving] = self.mean[place], self.variance[place]
         self.covariance[:, place] = self.covariance[place] = 0
         return place
 
-    def _enter(self, kind: Kind, number: int, place: int) -> None:
+    def _enter(self, kind: Kind, number: int) -> None:
         """Give a seat to one that is independent of all else indeed: nothing was seen of it yet."""
-        kind.seat(number, place)
+        place = kind.sit(number)
         self.mean[place], self.covariance[place, place] = kind.mean[number], kind.variance[number]
+
+    def _room(self, places: int) -> None:
+        """Arrays for so many places, all zero."""
+        self.mean: Floats = np.zeros(places)
+        self.covariance: Floats = np.zeros((places, places), order="F")
+        self.variance: Floats = self.covariance.ravel("K")[:: places + 1]
+        """The covariance's diagonal, as a window on it."""
+        self._columns = max(1, UNTHREADED // places)
+        """How many of the covariance's columns are changed at a time."""
 
     def _grow(self) -> None:
         """Make room for as many agents again."""
-        old, first = len(self.mean), self.agents.first
-        new = min(2 * old - first, first + self.agents.seats)
-        mean, covariance = np.zeros(new), np.zeros((new, new), order="F")
-        mean[:old], covariance[:old, :old] = self.mean, self.covariance
-        self.mean, self.covariance = mean, covariance
+        mean, covariance, old, first = self.mean, self.covariance, len(self.mean), self.agents.first
+        self._room(min(2 * old - first, first + self.agents.seats))
+        self.mean[:old], self.covariance[:old, :old] = mean, covariance

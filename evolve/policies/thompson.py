@@ -36,9 +36,19 @@ def thompson(passed: Ints, failed: Ints, tau: float, eligible: Ints | None, rng:
         eligible: the indices that take part; None for all. At least one.
     """
     indices = np.arange(len(passed)) if eligible is None else eligible
-    if len(indices) > PLAIN:
-        return _among_many(passed, failed, tau, indices, rng)
-    return int(indices[np.argmax(rng.beta(*_posteriors(passed[indices], failed[indices], tau)))])
+    many = _among_many if len(indices) > PLAIN else _among_few
+    return many(passed, failed, tau, indices, rng)
+
+
+def _among_few(passed: Ints, failed: Ints, tau: float, indices: Ints, rng: np.random.Generator) -> int:
+    if tau < 1:  # gammas of small shapes can be too small for floating point, both of them; betas never are
+        return int(indices[rng.beta(*_posteriors(passed[indices], failed[indices], tau)).argmax()])
+    shapes = np.array((passed[indices], failed[indices]), dtype=np.float64)
+    shapes += 1
+    shapes *= tau
+    won, lost = rng.standard_gamma(shapes)  # won / (won + lost) is the beta, and has the order of won / lost
+    won /= lost
+    return int(indices[won.argmax()])
 
 
 def _among_many(passed: Ints, failed: Ints, tau: float, indices: Ints, rng: np.random.Generator) -> int:
@@ -48,7 +58,8 @@ def _among_many(passed: Ints, failed: Ints, tau: float, indices: Ints, rng: np.r
         wins, losses = passed[block], failed[block]
         small = wins + losses < SMALL
         if few := np.count_nonzero(small):
-            counts = _sum(counts, np.bincount((SMALL * wins + losses)[small]))
+            tally = SMALL * wins + losses
+            counts = _sum(counts, np.bincount(tally if few == len(block) else tally[small]))
         if few < len(block):
             large.append(block[~small] if few else block)
     distinct = np.flatnonzero(counts > 0)

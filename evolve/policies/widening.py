@@ -39,20 +39,22 @@ class Widening(ByBelief):
         """Which of these agents to measure."""
 
     def choose(self, view: View, rng: np.random.Generator) -> Move | None:
-        unspent = view.evaluations + view.evaluations_in_flight < view.budget
-        if unspent and view.may_expand and (self.wants_child(view) or not view.left.any()):
+        if view.evaluations + view.evaluations_in_flight >= view.budget:
+            return None
+        unfinished = view.left.nonzero()[0]
+        if view.may_expand and (not unfinished.size or self.wants_child(view)):
             parents = self.parents(view)
             if parents.size:
                 return Expand(self.parent(view, parents, rng))
-        if view.may_evaluate:
-            agent = self.candidate(view, np.flatnonzero(view.left > 0), rng)
-            tasks = view.open_tasks(agent)
-            return Evaluate(agent, int(tasks[rng.integers(len(tasks))]))
-        return None
+        if not unfinished.size:
+            return None
+        agent = self.candidate(view, unfinished, rng)
+        tasks = view.open_tasks(agent)
+        return Evaluate(agent, int(tasks[rng.integers(len(tasks))]))
 
     def parents(self, view: View) -> Ints:
         """The agents that may be expanded."""
-        return np.arange(view.agents) if self.unmeasured else np.flatnonzero(view.passed + view.failed > 0)
+        return np.arange(view.agents) if self.unmeasured else (view.passed + view.failed).nonzero()[0]
 
     def wants_child(self, view: View) -> bool:
         evaluations = view.evaluations + view.evaluations_in_flight

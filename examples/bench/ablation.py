@@ -33,7 +33,7 @@ class EqualTasks(Kin):
     """All tasks are taken as equally hard."""
 
     def fold(self, tasks: int, budget: int) -> Fold:
-        return Posterior(tasks, Prior(easiness=0.01))
+        return Posterior(tasks, Prior(step=self.step, easiness=0.01))
 
 
 class NoKin(Kin):
@@ -47,7 +47,15 @@ class NoDrift(Kin):
     """Children are taken as good as their parents on average, and nothing is learned of it."""
 
     def fold(self, tasks: int, budget: int) -> Fold:
-        return Posterior(tasks, Prior(drift=0.0, drift_sd=1e-3))
+        return Posterior(tasks, Prior(step=self.step, drift=0.0, drift_sd=1e-3))
+
+
+class EvenBirths(Kin):
+    """As many agents in the end, born in proportion to evaluations."""
+
+    def wants_child(self, view: View) -> bool:
+        share = (view.evaluations + view.evaluations_in_flight) / view.budget
+        return share * view.budget**self.alpha >= view.agents + view.expansions_in_flight
 
 
 class CladeParents(Kin):
@@ -64,12 +72,13 @@ VARIANTS: dict[str, Kin] = {
     "tasks equal": EqualTasks(),
     "no kinship": NoKin(),
     "no drift": NoDrift(),
+    "even births": EvenBirths(),
     "parents by clade": CladeParents(),
     "optimism 0": Kin(optimism=0),
     "optimism 0.5": Kin(optimism=0.5),
     "optimism 2": Kin(optimism=2),
-    "step 0.4": Kin(step=0.4),
-    "step 0.9": Kin(step=0.9),
+    "step 0.6": Kin(step=0.6),
+    "step 1.2": Kin(step=1.2),
     "reserve 0": Kin(reserve=0),
     "reserve 0.15": Kin(reserve=0.15),
     "epsilon 0.5": Kin(epsilon=0.5),

@@ -49,6 +49,32 @@ def house_of(folder, sandbox, provider, settings, tripwire=None):
     clear_scratch(folder)
 
 
+class Listener:
+    """Who is told what happens in a run: remembers some of it, and says nothing."""
+
+    def __init__(self):
+        self.said, self.rows, self.outages, self.began_out = [], [], [], []
+        """Lines; closed rows; what services were out, each time it was told; rows opened while one was."""
+        self.out = False
+
+    def opened(self, row):
+        if self.out:
+            self.began_out.append(row)
+
+    def closed(self, row):
+        self.rows.append(row)
+
+    def tick(self, view):
+        pass
+
+    def say(self, text):
+        self.said.append(text)
+
+    def paused(self, outages):
+        self.out = bool(outages)
+        self.outages.append(outages)
+
+
 class Loopback:
     """An HTTP server on loopback, in a thread of its own, that can stop listening and listen again at the same port."""
 
@@ -95,4 +121,4 @@ class Loopback:
 @pytest.fixture(scope="session")
 def shared():
     """What test files here would import from each other if they could."""
-    return SimpleNamespace(house_of=house_of, Loopback=Loopback)
+    return SimpleNamespace(house_of=house_of, Listener=Listener, Loopback=Loopback)

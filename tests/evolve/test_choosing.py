@@ -23,7 +23,7 @@ def bench():
 
 @pytest.mark.parametrize("shape", ["chain", "star", "random", "turns"])
 def test_its_board_is_the_plain_recomputation_of_its_rows(bench, shape):
-    settings, parents = bench.settings_of("hgm", 30), bench.parents_of(shape, 30)
+    settings, parents = bench.settings_of("hgm", 60), bench.parents_of(shape, 60)
     board = bench.grown(settings, parents, 0.4)
     assert board.view().same(view_of(bench.rows_of(parents, 0.4), bench.TASKS, settings))
 

@@ -72,33 +72,12 @@ class Walks(Benchmark):
         return Verdict("RESOLVED", "the test passes") if passed else Verdict("UNRESOLVED", "the test fails")
 
 
-class Listener:
-    """Remembers what people would be told."""
-
-    def __init__(self):
-        self.told = []
-
-    def opened(self, row):
-        pass
-
-    def closed(self, row):
-        pass
-
-    def tick(self, view):
-        pass
-
-    def say(self, text):
-        self.told.append(text)
-
-    def paused(self, outages):
-        pass
-
-
 class Days:
     """Runs on one cassette, each on a day with its weather."""
 
-    def __init__(self, folder, sandbox):
+    def __init__(self, folder, sandbox, listener):
         self.sandbox = sandbox
+        self.listener = listener
         self.folder = folder
         self.tape = folder / "tape"
         self.weather = folder / "weather"
@@ -108,7 +87,7 @@ class Days:
     def run(self, name, mode, weather):
         """A session of the run of this name; how it stopped."""
         (self.weather / "today").write_text(weather)
-        run, walks, listener = self.folder / name, Walks(self.weather), Listener()
+        run, walks, listener = self.folder / name, Walks(self.weather), self.listener()
         new = not run.exists()
         cassette, models = Cassette(self.tape, mode), open_models(dict.fromkeys(ROLES, "offline:repair"), {})
         try:
@@ -132,7 +111,7 @@ class Days:
                     cassette,
                 ).run()
         finally:
-            self.told = listener.told
+            self.told = listener.said
             cassette.close()
             clear_scratch(run)
 
@@ -152,8 +131,8 @@ def sandbox(boxes):
 
 
 @pytest.fixture
-def days(sandbox, tmp_path):
-    days = Days(tmp_path, sandbox)
+def days(sandbox, tmp_path, shared):
+    days = Days(tmp_path, sandbox, shared.Listener)
     assert days.run("recorded", "record", "sun").finished
     assert days.outcomes("recorded") == ["RESOLVED", "RESOLVED"]
     return days

@@ -80,23 +80,6 @@ class World:
         return Record(Outcome.BORN, "lives", 0.1, calls=(call(),), issue="Be better.", child=child, shape=shape(child))
 
 
-class Listener:
-    def opened(self, row):
-        pass
-
-    def closed(self, row):
-        pass
-
-    def tick(self, view):
-        pass
-
-    def say(self, text):
-        pass
-
-    def paused(self, outages):
-        pass
-
-
 def call():
     return Call("solve", "offline:repair", 10, 0, 5, 0.01, 0.1, 0, "ok")
 
@@ -108,17 +91,25 @@ def archive(tmp_path):
         yield made
 
 
-def evolution(archive, world, executor, **settings):
-    settings = Settings(**settings)
-    return Evolution(archive, settings, Exercises(), executor, world, Supply(archive.spent), Listener())
+@pytest.fixture
+def evolution(shared):
+    def made(archive, world, executor, **settings):
+        settings, listener = Settings(**settings), shared.Listener()
+        return Evolution(archive, settings, Exercises(), executor, world, Supply(archive.spent), listener)
+
+    return made
 
 
-def grow(archive, world, **settings):
-    with ThreadPoolExecutor(settings.get("workers", 2)) as executor:
-        return evolution(archive, world, executor, **settings).run()
+@pytest.fixture
+def grow(evolution):
+    def grown(archive, world, **settings):
+        with ThreadPoolExecutor(settings.get("workers", 2)) as executor:
+            return evolution(archive, world, executor, **settings).run()
+
+    return grown
 
 
-def test_a_tree_grows_to_its_budget_and_not_beyond(archive):
+def test_a_tree_grows_to_its_budget_and_not_beyond(archive, grow):
     """The peers end at 800 to 805 of 800 evaluations."""
     ending = grow(archive, World(), workers=8, budget={"evaluations": 40})
     assert ending.finished
@@ -128,14 +119,14 @@ def test_a_tree_grows_to_its_budget_and_not_beyond(archive):
     assert 8 <= len(history.agents) <= 40**0.6 + 1
 
 
-def test_it_ends_when_the_work_is_done(archive):
+def test_it_ends_when_the_work_is_done(archive, grow):
     """The peers sleep for half an hour after it."""
     began = time.monotonic()
     grow(archive, World(), workers=4, budget={"evaluations": 10})
     assert time.monotonic() - began < 10
 
 
-def test_workers_are_kept_busy_and_not_more(archive):
+def test_workers_are_kept_busy_and_not_more(archive, grow):
     class Meeting(World):
         """The first three jobs end only when all three are under way."""
 
@@ -152,7 +143,7 @@ def test_workers_are_kept_busy_and_not_more(archive):
     assert Outcome.VOID not in {row.outcome for row in archive.history().evaluations}
 
 
-def test_every_move_has_its_row_before_its_work(archive):
+def test_every_move_has_its_row_before_its_work(archive, grow):
     class Witness(World):
         def perform(self, job):
             kind, _, number = job.key.partition("-")
@@ -165,7 +156,7 @@ def test_every_move_has_its_row_before_its_work(archive):
     assert Outcome.VOID not in {row.outcome for row in archive.history().evaluations}
 
 
-def test_one_worker_and_one_seed_give_one_tree(tmp_path):
+def test_one_worker_and_one_seed_give_one_tree(tmp_path, grow):
     def story(name, workers=1):
         with Archive.create(tmp_path / name) as archive:
             archive.add_seed({"__main__.py": b"0.2"}, "s")
@@ -176,7 +167,7 @@ def test_one_worker_and_one_seed_give_one_tree(tmp_path):
     assert story("one") == story("two")
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path):
+def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path, evolution, grow):
     def rows(archive):
         history = archive.history()
         moves = [(row.decision, row.agent, row.task, row.outcome) for row in history.evaluations]
@@ -203,7 +194,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path):
         assert rows(parts) == expected
 
 
-def test_an_exception_in_a_worker_is_a_void_row_and_the_move_is_tried_again(archive):
+def test_an_exception_in_a_worker_is_a_void_row_and_the_move_is_tried_again(archive, evolution):
     """In the peers a task whose evaluation raised is lost for good, and expansions in flight never come back."""
 
     class Fragile(World):
@@ -224,7 +215,7 @@ def test_an_exception_in_a_worker_is_a_void_row_and_the_move_is_tried_again(arch
     assert sum(row.passed or row.failed for row in history.evaluations) == 12
 
 
-def test_a_dead_house_stops_the_run_with_its_cause(archive):
+def test_a_dead_house_stops_the_run_with_its_cause(archive, evolution):
     class Dead(World):
         def perform(self, job):
             return Record(Outcome.VOID, "sandbox: the engine died", 0.0)
@@ -237,7 +228,7 @@ def test_a_dead_house_stops_the_run_with_its_cause(archive):
     assert len(archive.history().evaluations) == 4
 
 
-def test_children_that_never_live_stop_the_run_with_their_cause(archive):
+def test_children_that_never_live_stop_the_run_with_their_cause(archive, grow):
     """The peers' broken set-up: 1,374 attempts in a loop, no back-off, normal exit."""
 
     class Barren(World):
@@ -252,7 +243,7 @@ def test_children_that_never_live_stop_the_run_with_their_cause(archive):
     assert 2 <= len(attempts) <= 6
 
 
-def test_equal_children_share_one_row_of_evidence(archive):
+def test_equal_children_share_one_row_of_evidence(archive, grow):
     """Two workers may write the same child at once: the later one is a duplicate of the earlier."""
 
     class Clones(World):
@@ -271,7 +262,7 @@ def test_equal_children_share_one_row_of_evidence(archive):
 
 
 @pytest.mark.parametrize("policy", ["hgm", "dgm"])
-def test_at_every_tick_the_view_is_the_plain_recomputation(archive, policy):
+def test_at_every_tick_the_view_is_the_plain_recomputation(archive, policy, evolution):
     """With faults of the house, outages, tasks that cannot be done, twins, several workers and two sessions."""
 
     class Rough(World):
@@ -308,13 +299,13 @@ def test_at_every_tick_the_view_is_the_plain_recomputation(archive, policy):
     assert alone and alone <= set(TASKS[3::4]) and checked > 20
 
 
-def test_money_stops_it(archive):
+def test_money_stops_it(archive, grow):
     ending = grow(archive, World(), workers=1, budget={"evaluations": 100, "usd": 0.1})
     assert "$0.1 is spent" in ending.reason
     assert archive.spent().usd == pytest.approx(0.1)
 
 
-def test_what_died_with_its_process_counts_as_spent(archive):
+def test_what_died_with_its_process_counts_as_spent(archive, evolution):
     with ThreadPoolExecutor(1) as executor:
         session = evolution(archive, World(), executor, budget={"usd": 5.0})
         session.supply = Supply(lambda: Bill(1, 0, 0, 0, 5.0))
@@ -322,14 +313,14 @@ def test_what_died_with_its_process_counts_as_spent(archive):
     assert archive.history().evaluations == ()
 
 
-def test_decisions_are_recorded_with_their_grounds(archive):
+def test_decisions_are_recorded_with_their_grounds(archive, grow):
     grow(archive, World(), workers=1, budget={"evaluations": 10})
     decisions = archive.decisions()
     assert [decision.number for decision in decisions] == list(range(len(decisions)))
     assert {"own", "clade", "agents"} <= json.loads(decisions[-1].evidence).keys()
 
 
-def test_the_chosen_agent_is_better_than_the_seed_on_average(tmp_path):
+def test_the_chosen_agent_is_better_than_the_seed_on_average(tmp_path, evolution):
     """The paper's claim in small: over six seeds the agent chosen by HGM has more true skill than the seed."""
     gains = []
     for seed in range(6):
@@ -354,7 +345,7 @@ class TestOutages:
         told = sorted((row.decision, row.agent if isinstance(row, Evaluation) else -1, row.outcome) for row in moves)
         return told, [(row.parent, row.tree) for row in history.agents]
 
-    def test_no_move_starts_and_the_clock_stands_still(self, archive, monkeypatch):
+    def test_no_move_starts_and_the_clock_stands_still(self, archive, monkeypatch, evolution):
         class Clock:
             now = 0.0
 
@@ -379,7 +370,7 @@ class TestOutages:
         assert told[0] == (self.OUT,) and told[-1] == () and told.count(()) == 1
         assert session.hours < 0.01, "two hours of waiting are no working time"
 
-    def test_what_an_outage_spoilt_is_made_again_as_if_nothing_had_been(self, tmp_path):
+    def test_what_an_outage_spoilt_is_made_again_as_if_nothing_had_been(self, tmp_path, evolution):
         class Fragile(World):
             """The service goes out in the middle of its second, fifth and sixth move."""
 
@@ -413,7 +404,7 @@ class TestOutages:
         assert none == [] and voids == ["outage: mine answered 503"] * 3
         assert rough == calm
 
-    def test_another_fault_during_an_outage_is_still_that_fault(self, archive):
+    def test_another_fault_during_an_outage_is_still_that_fault(self, archive, evolution):
         class Broken(World):
             def perform(self, job):
                 time.sleep(0.5)
@@ -426,7 +417,7 @@ class TestOutages:
             assert "the engine died" in session.run().reason
         assert archive.history().evaluations[0].reason == "sandbox: the engine died"
 
-    def test_no_move_starts_beside_others_that_wait_for_a_service(self, archive):
+    def test_no_move_starts_beside_others_that_wait_for_a_service(self, archive, evolution):
         world = World()
         with ThreadPoolExecutor(4) as executor:
             session = evolution(archive, world, executor, workers=4, budget={"evaluations": 8})
@@ -434,7 +425,7 @@ class TestOutages:
             assert session.run().finished
         assert world.most_at_once == 1, "the one that is allowed to wait alone"
 
-    def test_what_no_retry_can_mend_ends_the_run_with_its_cure(self, archive):
+    def test_what_no_retry_can_mend_ends_the_run_with_its_cure(self, archive, evolution):
         with ThreadPoolExecutor(1) as executor:
             session = evolution(archive, World(), executor, workers=1)
             session.supply = Supply(archive.spent, refusal=lambda: "mine:m: wrong key; check the key in MY_KEY")
@@ -442,7 +433,7 @@ class TestOutages:
         assert not ending.finished and "check the key in MY_KEY. Mend that and run again" in ending.reason
         assert archive.history().evaluations == ()
 
-    def test_who_stops_a_run_that_waits_does_not_wait(self, archive):
+    def test_who_stops_a_run_that_waits_does_not_wait(self, archive, evolution):
         with ThreadPoolExecutor(1) as executor:
             session = evolution(archive, World(), executor, workers=1)
             session.supply = Supply(archive.spent, outages=lambda: (self.OUT,))

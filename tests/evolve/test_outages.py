@@ -105,31 +105,6 @@ class Service:
         return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 10}})
 
 
-class Listener:
-    """Remembers what people would be told."""
-
-    def __init__(self):
-        self.told, self.began_out = [], []
-        self.out = False
-
-    def opened(self, row):
-        if self.out:
-            self.began_out.append(row)
-
-    def closed(self, row):
-        pass
-
-    def tick(self, view):
-        pass
-
-    def say(self, text):
-        pass
-
-    def paused(self, outages):
-        self.out = bool(outages)
-        self.told.append(outages)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def environment():
     patch = pytest.MonkeyPatch()
@@ -155,7 +130,7 @@ def service(shared):
 class Run:
     """A run on a service, which someone may watch and stop."""
 
-    def __init__(self, folder, service, sandbox, *, seconds=60.0, watch=None):
+    def __init__(self, folder, service, sandbox, listener, *, seconds=60.0, watch=None):
         settings = Settings.model_validate(
             {
                 "seed": 4,
@@ -171,7 +146,7 @@ class Run:
             {"mine": ProviderSettings.model_validate(provider)},
             max_output_tokens=200,
         )
-        self.listener = Listener()
+        self.listener = listener
         scratch, ledger, doors = open_scratch(folder), Ledger(None), Doors()
         with (
             Archive.create(folder) as archive,
@@ -222,16 +197,16 @@ def wait_for(condition):
 def calm(tmp_path_factory, sandbox, shared):
     """A run that nothing disturbed."""
     service = Service(shared.Loopback)
-    run = Run(tmp_path_factory.mktemp("calm") / "run", service, sandbox)
+    run = Run(tmp_path_factory.mktemp("calm") / "run", service, sandbox, shared.Listener())
     service.server.stop()
-    assert run.ending.finished and run.cut_off == [] and run.listener.told == []
+    assert run.ending.finished and run.cut_off == [] and run.listener.outages == []
     measured, _, agents = run.tree
     assert {outcome for *_, outcome in measured} == {Outcome.RESOLVED, Outcome.UNRESOLVED}
     assert len(agents) > 1, "a child was born"
     return run
 
 
-def test_a_run_waits_for_its_service_and_grows_the_same_tree(service, sandbox, tmp_path, calm):
+def test_a_run_waits_for_its_service_and_grows_the_same_tree(service, sandbox, tmp_path, calm, shared):
     served = service(leaves_after=7)
 
     def watch(run):
@@ -240,17 +215,17 @@ def test_a_run_waits_for_its_service_and_grows_the_same_tree(service, sandbox, t
         time.sleep(1)
         served.open()
 
-    run = Run(tmp_path / "run", served, sandbox, watch=watch)
+    run = Run(tmp_path / "run", served, sandbox, shared.Listener(), watch=watch)
     assert run.ending.finished, run.ending
     assert run.tree == calm.tree
     assert run.cut_off == [], "its time allowed the rollout under way to wait"
-    assert run.listener.told[-1] == () and run.listener.began_out == []
-    (outage,) = run.listener.told[0]
+    assert run.listener.outages[-1] == () and run.listener.began_out == []
+    (outage,) = run.listener.outages[0]
     assert outage.service == "mine" and "mine is not available" in outage.reason
 
 
 @pytest.mark.slow
-def test_what_cannot_wait_so_long_is_made_again_and_the_tree_is_the_same(service, sandbox, tmp_path, calm):
+def test_what_cannot_wait_so_long_is_made_again_and_the_tree_is_the_same(service, sandbox, tmp_path, calm, shared):
     served = service(leaves_after=7)
 
     def watch(run):
@@ -259,14 +234,14 @@ def test_what_cannot_wait_so_long_is_made_again_and_the_tree_is_the_same(service
         time.sleep(3)
         served.open()
 
-    run = Run(tmp_path / "run", served, sandbox, seconds=15.0, watch=watch)
+    run = Run(tmp_path / "run", served, sandbox, shared.Listener(), seconds=15.0, watch=watch)
     assert run.ending.finished, run.ending
     assert len(run.cut_off) == 1 and run.cut_off[0].outcome is Outcome.VOID
     assert run.tree == calm.tree, "one void in a row is allowed here, and not even that was counted"
     assert run.listener.began_out == []
 
 
-def test_a_run_that_waits_stops_when_it_is_asked_to(service, sandbox, tmp_path):
+def test_a_run_that_waits_stops_when_it_is_asked_to(service, sandbox, tmp_path, shared):
     served = service(leaves_after=4)
 
     def watch(run):
@@ -275,15 +250,15 @@ def test_a_run_that_waits_stops_when_it_is_asked_to(service, sandbox, tmp_path):
         run.evolution.stop()
         run.gateway.give_up()
 
-    run = Run(tmp_path / "run", served, sandbox, seconds=600.0, watch=watch)
+    run = Run(tmp_path / "run", served, sandbox, shared.Listener(), seconds=600.0, watch=watch)
     assert run.ending is ASKED
     moves = (*run.history.evaluations, *run.history.expansions)
     assert all(row.outcome in (Outcome.RESOLVED, Outcome.UNRESOLVED, Outcome.BORN, Outcome.VOID) for row in moves)
     assert len(run.cut_off) == 1
 
 
-def test_a_wrong_key_ends_the_run_at_once_and_says_what_to_do(service, sandbox, tmp_path):
-    run = Run(tmp_path / "run", service(status=401), sandbox)
+def test_a_wrong_key_ends_the_run_at_once_and_says_what_to_do(service, sandbox, tmp_path, shared):
+    run = Run(tmp_path / "run", service(status=401), sandbox, shared.Listener())
     assert not run.ending.finished
     assert "mine:m: mine answered 401" in run.ending.reason and "check the key in SERVICE_KEY" in run.ending.reason
     assert len(run.history.evaluations) == 1 and run.history.evaluations[0].outcome is Outcome.VOID

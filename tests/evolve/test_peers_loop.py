@@ -54,28 +54,6 @@ class Numbered(Benchmark):
         raise NotImplementedError("moves of these tests are not really made")
 
 
-class Log:
-    """Who is told what happens."""
-
-    def __init__(self):
-        self.rows = []
-
-    def opened(self, row):
-        pass
-
-    def closed(self, row):
-        self.rows.append(row)
-
-    def tick(self, view):
-        pass
-
-    def say(self, text):
-        pass
-
-    def paused(self, outages):
-        pass
-
-
 class Counting(ThreadPoolExecutor):
     """Knows how many jobs it was given."""
 
@@ -96,13 +74,17 @@ def perform(job):
     return Record(Outcome.BORN, "it lives", 0.0, child=child, shape=shape(child))
 
 
-def grow(folder, perform=perform, tasks=60, **settings):
-    """A whole run: why it stopped, its archive's history, what the listener heard, how many jobs were given out."""
-    settings, log = Settings(**settings), Log()
-    with Archive.create(folder) as archive, Counting(settings.workers) as executor:
-        archive.add_seed({"__main__.py": b""}, "seed")
-        loop = Evolution(archive, settings, Numbered(tasks), executor, perform, Supply(Bill), log)
-        return loop.run(), archive.history(), log.rows, executor.given
+@pytest.fixture
+def grow(shared):
+    def grown(folder, perform=perform, tasks=60, **settings):
+        """A whole run: why it stopped, its archive's history, what the listener heard, how many jobs were given out."""
+        settings, listener = Settings(**settings), shared.Listener()
+        with Archive.create(folder) as archive, Counting(settings.workers) as executor:
+            archive.add_seed({"__main__.py": b""}, "seed")
+            loop = Evolution(archive, settings, Numbered(tasks), executor, perform, Supply(Bill), listener)
+            return loop.run(), archive.history(), listener.rows, executor.given
+
+    return grown
 
 
 @pytest.fixture
@@ -112,20 +94,20 @@ def no_pause(monkeypatch):
 
 
 class TestLoop:
-    def test_no_job_is_queued_that_a_finished_run_would_have_to_wait_for(self, tmp_path):
+    def test_no_job_is_queued_that_a_finished_run_would_have_to_wait_for(self, tmp_path, grow):
         """T8: there, a hundred times as many were queued as the budget allows, and each slept before it looked."""
         ending, history, rows, given = grow(tmp_path / "run", workers=7, budget={"evaluations": 20})
         assert ending.finished
         assert given == len(rows) == len(history.expansions) + len(history.evaluations)
 
-    def test_a_budget_made_smaller_than_what_is_spent_breaks_no_policy(self, tmp_path):
+    def test_a_budget_made_smaller_than_what_is_spent_breaks_no_policy(self, tmp_path, grow):
         """T7: the cooling factor is B over what remains of B, and nothing may remain."""
         _, history, _, _ = grow(tmp_path / "run", budget={"evaluations": 6})
         view = view_of(history, ("task-0",), Settings(budget={"evaluations": 3}))
         assert HGM().parent(view, np.arange(1), np.random.default_rng(0)) == 0
         assert HGM().choose(view, np.random.default_rng(0)) is None
 
-    def test_an_exception_in_a_worker_is_told_at_once_and_the_move_made_again(self, tmp_path, no_pause):
+    def test_an_exception_in_a_worker_is_told_at_once_and_the_move_made_again(self, tmp_path, no_pause, grow):
         """T5: nothing stays marked as under way, no task is lost, no expansion's place either."""
         lock, raised = threading.Lock(), Counter()
 
@@ -147,7 +129,7 @@ class TestLoop:
         _, calm, _, _ = grow(tmp_path / "calm", tasks=6, workers=1, budget={"evaluations": 20})
         assert len(history.agents) == len(calm.agents)
 
-    def test_evaluations_that_end_together_are_all_recorded_with_their_own_papers(self, tmp_path):
+    def test_evaluations_that_end_together_are_all_recorded_with_their_own_papers(self, tmp_path, grow):
         """R3, R4: twenty of one agent at the same moment; there, metadata was torn and folders were shared."""
         together = threading.Barrier(20)
 
@@ -161,19 +143,19 @@ class TestLoop:
         papers = {path.parent.name: path.read_text() for path in (tmp_path / "run" / "logs").glob("*/patch.diff")}
         assert papers == {f"evaluation-{number}": f"evaluation-{number}" for number in range(1, 21)}
 
-    def test_measuring_an_agent_writes_nothing_into_the_agents_code(self, tmp_path):
+    def test_measuring_an_agent_writes_nothing_into_the_agents_code(self, tmp_path, grow, shared):
         """G13: there, each evaluation truncated and rewrote its ancestors' patches."""
         grow(tmp_path / "run", budget={"evaluations": 8})
         code = {path: path.stat() for path in (tmp_path / "run" / "agents.git").rglob("*")}
         settings = Settings(workers=4, budget={"evaluations": 20, "expansions": 0})
         with Archive.open(tmp_path / "run", write=True) as archive, ThreadPoolExecutor(4) as executor:
-            Evolution(archive, settings, Numbered(60), executor, perform, Supply(Bill), Log()).run()
+            Evolution(archive, settings, Numbered(60), executor, perform, Supply(Bill), shared.Listener()).run()
         after = {path: path.stat() for path in (tmp_path / "run" / "agents.git").rglob("*")}
         assert {path: (stat.st_ino, stat.st_mtime_ns) for path, stat in code.items()} == {
             path: (stat.st_ino, stat.st_mtime_ns) for path, stat in after.items()
         }
 
-    def test_two_runs_in_one_process_do_not_meet(self, tmp_path):
+    def test_two_runs_in_one_process_do_not_meet(self, tmp_path, grow):
         """T11: side by side they grow the trees that they grow alone, whatever is drawn elsewhere."""
 
         def tree(name, seed):
@@ -209,7 +191,7 @@ def test_a_run_folder_grows_with_the_moves_and_not_with_their_square(tmp_path):
     assert 0 < third < 2 * first  # with the square it would be five times as much
 
 
-def test_a_row_is_not_closed_before_its_papers_are_kept(tmp_path, monkeypatch):
+def test_a_row_is_not_closed_before_its_papers_are_kept(tmp_path, monkeypatch, grow):
     """D4, R3: there is no failed task without a log, even if the disk is full at that moment."""
 
     def full(*_):
@@ -222,7 +204,7 @@ def test_a_row_is_not_closed_before_its_papers_are_kept(tmp_path, monkeypatch):
         assert {row.outcome for row in archive.history().evaluations} == {None}
 
 
-def test_a_run_goes_on_without_the_papers_that_somebody_removed(tmp_path):
+def test_a_run_goes_on_without_the_papers_that_somebody_removed(tmp_path, grow):
     """D4: there, one failed task without a log ended the run."""
     grow(tmp_path / "run", budget={"evaluations": 8})
     with Archive.open(tmp_path / "run") as archive:

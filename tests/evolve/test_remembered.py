@@ -66,26 +66,6 @@ class World:
         return sum(isinstance(job, EvaluationJob) for job in self.jobs)
 
 
-class Log:
-    def __init__(self):
-        self.said = []
-
-    def opened(self, row):
-        pass
-
-    def closed(self, row):
-        pass
-
-    def tick(self, view):
-        pass
-
-    def say(self, text):
-        self.said.append(text)
-
-    def paused(self, outages):
-        pass
-
-
 def settings(**more):
     return Settings(
         workers=1, budget={"evaluations": 5, "expansions": 0}, policy=HGM(), cache={"evaluations": True}, **more
@@ -93,11 +73,11 @@ def settings(**more):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, shared):
     """Make a run of its own folder in the one cache; the world, the archive's rows and what was said."""
 
     def make(name, world, chosen=None, benchmark=None, break_cache=False):
-        chosen, benchmark, log = chosen or settings(), benchmark or Sums(), Log()
+        chosen, benchmark, log = chosen or settings(), benchmark or Sums(), shared.Listener()
         folder = tmp_path / name
         memory = open_memory(chosen, benchmark, "bwrap-1", folder, tmp_path / "cache")
         if break_cache:

@@ -10,7 +10,7 @@ from scipy import special
 
 from evolve.events import Measured, Opened, Tried, Voided
 from evolve.moves import Evaluate, Expand
-from evolve.policies.kin_posterior import DRIFT, Posterior, Prior, answer
+from evolve.policies.kin_posterior import DRIFT, UNTHREADED, Posterior, Prior, answer
 
 NARROW = Prior(easiness=1.5, first=1.0)
 
@@ -70,7 +70,7 @@ def test_before_evidence_kin_covary_by_their_kinship(run):
     steps = np.array([len(line) - 1 for line in ancestors])
     shared = np.array([[len(a & b) - 1 for b in ancestors] for a in ancestors])
     wanted = prior.first**2 + prior.step**2 * shared + prior.drift_sd**2 * np.outer(steps, steps)
-    places = made.agents.place()
+    places = made.agents.place
     assert made.covariance[np.ix_(places, places)] == pytest.approx(wanted)
     assert made.ability()[0] == pytest.approx(prior.drift * steps)
     assert made.covariance[DRIFT, places] == pytest.approx(prior.drift_sd**2 * steps)
@@ -157,6 +157,78 @@ def test_names_of_tasks_do_not_matter_and_failures_mirror_successes(run, seed):
     assert mirrored.ability()[1] == pytest.approx(variance, abs=1e-9)
 
 
+class Dense:
+    """The same posterior the plain way: whole matrices by name, a new one for each event."""
+
+    def __init__(self, tasks, prior):
+        self.prior, self.tasks = prior, tasks
+        self.mean = np.array([prior.drift, *[0.0] * tasks, 0.0])
+        self.covariance = np.diag([prior.drift_sd**2, *[prior.easiness**2] * tasks, prior.first**2])
+
+    def born(self, parent):
+        above = [DRIFT, 1 + self.tasks + parent]
+        beside = self.covariance[:, above].sum(axis=1)
+        own = beside[above].sum() + self.prior.step**2
+        self.mean = np.append(self.mean, self.mean[above].sum())
+        self.covariance = np.block([[self.covariance, beside[:, None]], [beside[None], np.array([[own]])]])
+
+    def measured(self, agent, task, passed):
+        asks = np.zeros(len(self.mean))
+        asks[[1 + task, 1 + self.tasks + agent]] = 1
+        with_answer = self.covariance[:, asks > 0].sum(axis=1)
+        first, second = answer(float(asks @ self.mean), float(asks @ with_answer), passed, self.prior)
+        self.mean = self.mean + first * with_answer
+        self.covariance = self.covariance - second * np.outer(with_answer, with_answer)
+
+
+def told_both(tasks, happened):
+    """A posterior and a dense one that were told the same: a birth is its parent, a verdict its three values."""
+    made, dense = Posterior(tasks), Dense(tasks, Prior())
+    for what in happened:
+        if isinstance(what, tuple):
+            for event in events([], [what]):
+                made.seen(event)
+            dense.measured(*what)
+        else:
+            made.seen(Opened(Expand(what), 0))
+            made.seen(Tried(what, made.agents.n, 1.0, 0.0))
+            dense.born(what)
+    return made, dense
+
+
+def assert_equal(made, dense):
+    places = [DRIFT, *made.tasks.place, *made.agents.place]
+    assert made.mean[places] == pytest.approx(dense.mean, abs=1e-9)
+    assert made.covariance[np.ix_(places, places)] == pytest.approx(dense.covariance, abs=1e-9)
+    assert np.array_equal(made.variance, made.covariance.diagonal())
+
+
+@given(data=st.data(), tasks=st.integers(1, 5), size=st.integers(1, 25))
+@settings(max_examples=30)
+def test_the_incremental_posterior_is_the_dense_one(data, tasks, size):
+    agents, happened = 1, []
+    for _ in range(size):
+        agent = data.draw(st.integers(0, agents - 1))
+        if data.draw(st.booleans()):
+            happened.append(agent)
+            agents += 1
+        else:
+            happened.append((agent, data.draw(st.integers(0, tasks - 1)), data.draw(st.booleans())))
+    assert_equal(*told_both(tasks, happened))
+
+
+def test_it_is_so_where_there_are_too_many_places_for_one_thread():
+    """The covariance is then changed a block of columns at a time, and it grows on the way."""
+    rng = np.random.default_rng(0)
+    happened = []
+    for child in range(1, 70):
+        happened.append(int(rng.integers(child)))
+        happened.append((int(rng.integers(child + 1)), int(rng.integers(70)), bool(rng.integers(2))))
+    made, dense = told_both(70, happened)
+    assert len(made.mean) ** 2 > 2 * UNTHREADED
+    assert_equal(made, dense)
+
+
 def test_an_easy_task_says_less_than_a_hard_one():
     """Four agents solve task 0 and none of them task 1; then one of two newcomers solves 0, the other 1."""
     known = [(agent, task, task == 0) for agent in range(1, 5) for task in (0, 1)]
@@ -183,7 +255,7 @@ def test_who_makes_room_changes_nothing_for_the_others():
     rng = np.random.default_rng(3)
     parents = [int(rng.integers(child)) for child in range(1, 9)]
     full, tight = posterior(parents, [], 5), posterior(parents, [], 5, seats=8)
-    here = np.flatnonzero(tight.agents.place() >= 0)
+    here = np.flatnonzero(tight.agents.place >= 0)
     assert len(here) == 8
     for event in events([], [(int(agent), int(rng.integers(5)), bool(rng.integers(2))) for agent in here]):
         full.seen(event)
@@ -219,7 +291,7 @@ def test_with_too_few_seats_it_is_near_the_joint_posterior_of_all(older):
 def test_of_more_tasks_than_seats_the_rest_still_count():
     made = posterior([0], [(0, task, True) for task in range(6)], 6, seats=2)
     mean, variance = made.marginals(made.tasks)
-    assert (made.tasks.place() >= 0).sum() == 2
+    assert (made.tasks.place >= 0).sum() == 2
     assert (mean > 0.5).all() and (variance < Prior().easiness ** 2).all()
     ability, _ = made.ability()
     assert ability[0] > posterior([0], [(0, task, True) for task in range(2)], 6, seats=2).ability()[0][0]

@@ -108,7 +108,26 @@ def test_one_certain_winner_is_found_wherever_it_is():
             assert thompson(passed, failed, 1.0, None, np.random.default_rng(place)) == place
 
 
-def test_few_agents_get_the_plain_draws():
-    passed, failed = np.arange(PLAIN) % 7, np.arange(PLAIN) % 5
-    expected = np.random.default_rng(4).beta(2.0 * (1 + passed), 2.0 * (1 + failed)).argmax()
-    assert thompson(passed, failed, 2.0, None, np.random.default_rng(4)) == expected
+@pytest.mark.parametrize("tau", [0.02, 0.5, 1.0, 1.5, 800.0])
+def test_few_agents_are_drawn_one_by_one(tau):
+    """Each has a draw of its own: the frequencies are those of plain draws, sharp or blurred."""
+    passed, failed = np.array([0, 1, 3, 3, 0, 7, 20]), np.array([0, 0, 2, 2, 3, 4, 12])
+    if tau > 100:  # so sharp that only equals compete
+        passed, failed = np.array([3, 3, 3, 2]), np.array([2, 2, 2, 3])
+    rng = np.random.default_rng(5)
+    quick = np.bincount([thompson(passed, failed, tau, None, rng) for _ in range(4000)], minlength=len(passed))
+    draws = rng.beta(tau * (1 + passed), tau * (1 + failed), size=(4000, len(passed)))
+    plain = np.bincount(draws.argmax(axis=1), minlength=len(passed))
+    often = quick + plain > 10
+    assert often.sum() >= 3
+    assert stats.chi2_contingency([quick[often], plain[often]]).pvalue > 0.01
+
+
+def test_the_largest_of_few_is_the_largest_beta():
+    """A pair of gammas makes a beta, and only the order of betas counts."""
+    rng, again = np.random.default_rng(4), np.random.default_rng(4)
+    for _ in range(200):
+        passed, failed = (rng.integers(0, 30, 50) for _ in range(2))
+        again.integers(0, 30, 50), again.integers(0, 30, 50)
+        won, lost = again.standard_gamma(1.5 * (1.0 + np.array((passed, failed))))
+        assert thompson(passed, failed, 1.5, None, rng) == (won / (won + lost)).argmax()
