@@ -5,39 +5,33 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from evolve.cli.fitted import fitted_to, say_what_is_thin
+from evolve.cli.policy_option import POLICIES, options_of, policy_called
 from evolve.cli.reading import json_option
 from evolve.cli.render import console, count, echo_json, plain, print_table
 from evolve.policies import AnyPolicy
-from evolve.settings import SettingsError
 from evolve.simulate import (
     PRESETS,
-    Chunk,
     Estimate,
     Plan,
     Preset,
-    Results,
     Row,
     Study,
     Table,
-    Trace,
-    chunks,
-    perform,
+    collect,
     preset,
     processors,
     table,
 )
 
-POLICIES: dict[str, type[Any]] = {
-    policy.model_fields["name"].default: policy for policy in get_args(get_args(AnyPolicy)[0])
-}
 REFERENCE = "hgm"
 """The policy that the others are compared with, where it is among them."""
 PLAIN_STEPS = 10
@@ -57,6 +51,7 @@ def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> 
     grid.add_row(plain("policies", "bold"))
     for name, policy in POLICIES.items():
         grid.add_row(plain(f"  {name}"), plain((policy.__doc__ or "").strip().split("\n")[0]))
+        grid.add_row("", plain(f"options: {', '.join(options_of(name)) or 'none'}", "dim"))
     print_table(console(), grid)
     context.exit()
 
@@ -67,15 +62,20 @@ def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> 
     "worlds",
     multiple=True,
     metavar="NAME",
-    default=("swe",),
-    show_default=True,
-    help="World to simulate. May be repeated.",
+    help="World to simulate. May be repeated.  [default: swe, or RUN's alone]",
+)
+@click.option(
+    "--from",
+    "run",
+    metavar="RUN",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Simulate a world fitted to this run.",
 )
 @click.option(
     "--policy",
     "policies",
     multiple=True,
-    metavar="NAME",
+    metavar="NAME[:OPTION=VALUE,…]",
     help="Policy to simulate. May be repeated. The others are compared with hgm, or with the first one if hgm is not "
     "among them.  [default: all]",
 )
@@ -98,6 +98,7 @@ def _list(context: click.Context, _parameter: click.Parameter, wanted: bool) -> 
 @json_option
 def simulate(
     worlds: tuple[str, ...],
+    run: Path | None,
     policies: tuple[str, ...],
     seeds: int,
     first_seed: int,
@@ -117,17 +118,22 @@ def simulate(
     \b
     clade simulate --list
     clade simulate --policy hgm --policy dgm --seeds 200
+    clade simulate --policy kin --policy kin:optimism=2,alpha=0.5
     clade simulate --world flat --world decline --out studies --seeds 1000
+    clade simulate --from runs/first --policy hgm --policy kin
     """
-    chosen = [preset(name) for name in dict.fromkeys(worlds)]
-    names = list(dict.fromkeys(policies)) or list(POLICIES)
-    studies = [_study(world, name, evaluations, expansions, workers) for world in chosen for name in names]
-    traces = _simulated(studies, range(first_seed, first_seed + seeds), out, jobs or processors())
-    reference = REFERENCE if REFERENCE in names else names[0]
+    chosen = [preset(name) for name in dict.fromkeys(worlds or (() if run else ("swe",)))]
+    if run is not None:
+        chosen.append(_fitted(run))
+    wanted = list(dict.fromkeys(policy_called(each) for each in policies or POLICIES))
+    studies = [_study(world, policy, evaluations, expansions, workers) for world in chosen for policy in wanted]
+    traces = collect(studies, range(first_seed, first_seed + seeds), out, jobs or processors(), _progress)
+    labels = [study.label for study in studies]
+    reference = REFERENCE if REFERENCE in labels else labels[0]
     tables = [
         table(
             world.name,
-            {study.policy.name: traces[study.name] for study in studies if study.world == world.name},
+            {study.label: traces[study.name] for study in studies if study.world == world.name},
             reference,
         )
         for world in chosen
@@ -142,34 +148,16 @@ def simulate(
         _print(each, plan)
 
 
-def _study(world: Preset, policy: str, evaluations: int, expansions: int | None, workers: int | None) -> Study:
-    if policy not in POLICIES:
-        raise SettingsError(f"there is no policy called {policy!r}; there are: {', '.join(POLICIES)}")
+def _fitted(run: Path) -> Preset:
+    """The world fitted to a run; says what of it is not the run's."""
+    found = fitted_to(run)
+    say_what_is_thin(found, run)
+    return Preset(f"from-{run.resolve().name}", "calibrated", f"fitted to {run}", found.settings)
+
+
+def _study(world: Preset, policy: AnyPolicy, evaluations: int, expansions: int | None, workers: int | None) -> Study:
     plan = Plan(evaluations=evaluations, expansions=expansions, workers=workers or world.workers)
-    return Study(world.name, world.settings, POLICIES[policy](), plan)
-
-
-def _simulated(studies: list[Study], seeds: range, out: Path | None, processes: int) -> dict[str, list[Trace]]:
-    """All runs, by the study's name: those kept in the folder and those simulated now."""
-    with ExitStack() as stack:
-        kept = {} if out is None else {study.name: stack.enter_context(Results(out, study)) for study in studies}
-        found = {
-            study.name: {seed: trace for seed, trace in kept[study.name].traces.items() if seed in seeds}
-            if kept
-            else {}
-            for study in studies
-        }
-        work = chunks([(study, [seed for seed in seeds if seed not in found[study.name]]) for study in studies])
-        with _progress(sum(len(chunk.seeds) for chunk in work)) as advance:
-
-            def done(chunk: Chunk, traces: list[Trace]) -> None:
-                if kept:
-                    kept[chunk.study.name].add(traces)
-                found[chunk.study.name].update((trace.seed, trace) for trace in traces)
-                advance(len(traces))
-
-            perform(work, processes, done)
-    return {name: list(traces.values()) for name, traces in found.items()}
+    return Study(world.name, world.settings, policy, plan)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from evolve.simulate.many import Chunk, Study, chunks, perform, processors
 from evolve.simulate.outcome import Estimate, Row, Table, table
 from evolve.simulate.parameters import WorldSettings
 from evolve.simulate.presets import PRESETS, Preset, preset
-from evolve.simulate.results import Results
+from evolve.simulate.results import Results, collect
 from evolve.simulate.run import Plan, Simulation, simulate
 from evolve.simulate.trace import Checkpoint, Trace
 from evolve.simulate.world import Attempt, Hidden, Trial, World
@@ -28,6 +28,7 @@ __all__ = [
     "World",
     "WorldSettings",
     "chunks",
+    "collect",
     "perform",
     "preset",
     "processors",

@@ -48,6 +48,8 @@ class Timings:
     """Before and after the agent together."""
     mean: float
     """Of the agent, over all tasks."""
+    expansion: Floats | None = None
+    """Of attempts to write a child; None: log-normal and cut, as below."""
     both: Floats = field(init=False)
     """Logarithms of `solved`, then of `failed`."""
 
@@ -87,6 +89,8 @@ def setup_seconds(timings: Timings, setup: Setup, share: Floats) -> Floats:
     return np.full(len(share), OUR_SETUP_SECONDS) if setup == "ours" else np.interp(share, LEVELS, timings.setup)
 
 
-def expansion_seconds(score: float) -> float:
+def expansion_seconds(score: float, quantiles: Floats | None = None) -> float:
     """Seconds of an attempt to write a child whose slowness is this standard normal score."""
+    if quantiles is not None:
+        return float(np.exp(np.interp(special.ndtr(score), LEVELS, np.log(quantiles))))
     return min(EXPANSION_MEDIAN_SECONDS * math.exp(EXPANSION_LOG_SD * score), EXPANSION_MOST_SECONDS)

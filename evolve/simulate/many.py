@@ -36,7 +36,14 @@ class Study:
 
     @property
     def name(self) -> str:
-        return f"{self.world}/{self.policy.name}"
+        return f"{self.world}/{self.label}"
+
+    @property
+    def label(self) -> str:
+        """The policy with the options that are not as usual, as `clade simulate` takes them."""
+        options = self.policy.model_dump(exclude_defaults=True, exclude={"name"})
+        said = ",".join(f"{name}={'none' if value is None else value}" for name, value in options.items())
+        return f"{self.policy.name}:{said}" if said else self.policy.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from evolve.simulate.durations import Benchmark, Setup
+from evolve.simulate.durations import LEVELS, Benchmark, Setup
+
+Seconds = Annotated[float, Field(gt=0)]
+Quantiles = Annotated[tuple[Seconds, ...], Field(min_length=len(LEVELS), max_length=len(LEVELS))]
+
+
+class RunTimings(BaseModel):
+    """Quantiles (at `durations.LEVELS`) of the seconds that a run's own moves took, set-up in them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    solved: Quantiles
+    failed: Quantiles
+    expansion: Quantiles
+    mean: Seconds
+    """Of evaluations."""
 
 
 class WorldSettings(BaseModel):
@@ -63,7 +80,7 @@ class WorldSettings(BaseModel):
     """Shares of expansions that end so."""
     void: float = Field(0.01, ge=0, lt=1)
     """Share of evaluations, and of expansions, that fail for the house's reasons."""
-    timings: Benchmark = "swe"
+    timings: Benchmark | RunTimings = "swe"
     """Whose durations are drawn from."""
     setup: Setup = "peers"
     """Set-up of each evaluation: the peers' containers, or our boxes."""

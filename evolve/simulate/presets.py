@@ -1,5 +1,8 @@
 """Named worlds: those made to look like published benchmarks, and those made to mislead.
 
+`swe` and `polyglot` are priors; those with a letter were fitted to what the HGM paper published, two far apart for each
+benchmark, because its table does not tell them from one another (docs/calibration.md).
+
 A world that a policy's author made up flatters that policy. So there are worlds in which what a policy builds on is
 absent (no difficulty to adjust for, no kinship), and worlds in which the obvious thing is wrong.
 """
@@ -38,6 +41,52 @@ PRESETS: tuple[Preset, ...] = (
         "calibrated",
         "like 60 tasks of Polyglot, first agent at 20 %",
         WorldSettings(seed_skill=0.203, step_sd=0.4, timings="polyglot"),
+    ),
+    Preset(
+        "swe-a",
+        "calibrated",
+        "swe, fitted to HGM's table: lines alike, many broken",
+        WorldSettings(
+            difficulty_sd=3.31, step_sd=0.54, capacity_mean=0.09, capacity_sd=0.06, capacity_kept=0.93, broken=0.28
+        ),
+    ),
+    Preset(
+        "swe-b",
+        "calibrated",
+        "as well fitted: lines differ, few broken",
+        WorldSettings(
+            difficulty_sd=3.42, step_sd=0.64, capacity_mean=-0.16, capacity_sd=0.38, capacity_kept=0.73, broken=0.04
+        ),
+    ),
+    Preset(
+        "polyglot-a",
+        "calibrated",
+        "polyglot, fitted to HGM's table: a line's luck is short",
+        WorldSettings(
+            seed_skill=0.203,
+            timings="polyglot",
+            difficulty_sd=2.78,
+            step_sd=0.61,
+            capacity_mean=-0.40,
+            capacity_sd=0.32,
+            capacity_kept=0.24,
+            broken=0.11,
+        ),
+    ),
+    Preset(
+        "polyglot-b",
+        "calibrated",
+        "as well fitted: good lines stay good",
+        WorldSettings(
+            seed_skill=0.203,
+            timings="polyglot",
+            difficulty_sd=2.69,
+            step_sd=0.70,
+            capacity_mean=-0.38,
+            capacity_sd=0.36,
+            capacity_kept=0.65,
+            broken=0.16,
+        ),
     ),
     Preset(
         "flat",

@@ -10,14 +10,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from evolve.settings import SettingsError
-from evolve.simulate.many import Study
+from evolve.simulate.many import Chunk, Study, chunks, perform
 from evolve.simulate.trace import Trace, trace_of
 
 
@@ -76,6 +77,44 @@ class Results:
         self._file.write(b"".join(json.dumps(each).encode() + b"\n" for each in documents))
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def read(path: Path) -> tuple[dict[str, Any], tuple[Trace, ...]]:
+    """What a file holds, its study's facts and its runs by seed, also while it is being written: a line that is not
+    whole yet is left out. Raises: `SettingsError` if it is no such file, `OSError`."""
+    content = path.read_bytes()
+    lines = content[: content.rfind(b"\n") + 1].splitlines() or [b""]
+    traces = [trace_of(_parsed(path, line)) for line in lines[1:]]
+    return _parsed(path, lines[0]), tuple(sorted(traces, key=lambda trace: trace.seed))
+
+
+Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+"""Told how many runs are to be made, gives what is told of each that is."""
+
+
+def collect(
+    studies: Sequence[Study], seeds: range, out: Path | None, processes: int, progress: Progress
+) -> dict[str, list[Trace]]:
+    """All runs of these seeds, by the study's name: those kept in the folder, and those simulated (and kept) now.
+
+    Raises: `SettingsError` as `Results` does, `ChildProcessError` as `perform` does.
+    """
+    with ExitStack() as stack:
+        kept = {} if out is None else {study.name: stack.enter_context(Results(out, study)) for study in studies}
+        found: dict[str, dict[int, Trace]] = {study.name: {} for study in studies}
+        for name, results in kept.items():
+            found[name] = {seed: trace for seed, trace in results.traces.items() if seed in seeds}
+        work = chunks([(study, [seed for seed in seeds if seed not in found[study.name]]) for study in studies])
+        with progress(sum(len(chunk.seeds) for chunk in work)) as advance:
+
+            def done(chunk: Chunk, traces: list[Trace]) -> None:
+                if kept:
+                    kept[chunk.study.name].add(traces)
+                found[chunk.study.name].update((trace.seed, trace) for trace in traces)
+                advance(len(traces))
+
+            perform(work, processes, done)
+    return {name: list(traces.values()) for name, traces in found.items()}
 
 
 def about(study: Study) -> dict[str, Any]:

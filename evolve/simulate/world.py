@@ -25,14 +25,17 @@ from archive import Outcome
 from evolve.moves import ANY, Entry
 from evolve.simulate.draws import generator_of, key_of
 from evolve.simulate.durations import (
+    LEVELS,
     TIMINGS,
+    Benchmark,
     Bools,
     Floats,
+    Timings,
     agent_seconds,
     expansion_seconds,
     setup_seconds,
 )
-from evolve.simulate.parameters import WorldSettings
+from evolve.simulate.parameters import RunTimings, WorldSettings
 
 Ints = npt.NDArray[np.int64]
 
@@ -121,7 +124,7 @@ class World:
         self.difficulty: Floats = settings.difficulty_sd * rng.standard_normal(every)
         self._slowness: Floats = rng.standard_normal(settings.tasks)
         self._trade = np.where(np.arange(every) % 2, -1.0, 1.0)
-        self._timings = TIMINGS[settings.timings]
+        self._timings = timings_of(settings.timings)
         self._pace = self._paces()
         capacity = settings.capacity_mean + settings.capacity_sd * float(rng.standard_normal())
         ability = self._first_ability()
@@ -137,7 +140,8 @@ class World:
         self._expansions += 1
         key = key_of(self._root, "agent", self._expansions)
         rng = generator_of(key)
-        outcome, seconds = self._outcome(rng.random()), expansion_seconds(rng.standard_normal())
+        outcome = self._outcome(rng.random())
+        seconds = expansion_seconds(rng.standard_normal(), self._timings.expansion)
         child = None
         if outcome is Outcome.BORN:
             child = self._agent(self._made(parent, key, rng, entry), rng)
@@ -263,3 +267,11 @@ class World:
             else:
                 high = middle
         return (low + high) / 2
+
+
+def timings_of(source: Benchmark | RunTimings) -> Timings:
+    """The tables that times are drawn from."""
+    if isinstance(source, str):
+        return TIMINGS[source]
+    solved, failed, expansion = (np.array(each) for each in (source.solved, source.failed, source.expansion))
+    return Timings(solved, failed, np.zeros(len(LEVELS)), source.mean, expansion)

@@ -58,6 +58,13 @@ def test_from_what_a_run_knows(grown: Path, invoke: Invoke, tmp_path: Path) -> N
     assert f"{seed.passed} of {seed.n}" in facts["base_from"]
     (run / "run.toml").write_text("[budget]\nevaluations = 300\n")
     assert json.loads(invoke(plan, run, "--json").stdout)["tasks"] == 150
+    assert "fewer show less" not in invoke(plan, run).stdout, "nobody noted how many tasks there are"
+    with Archive.open(run, write=True) as archive:
+        archive.note("tasks", json.dumps([f"HumanEval/{number}" for number in range(90)]))
+    assert json.loads(invoke(plan, run, "--json").stdout)["search_tasks"] == 90
+    assert "has 90 tasks, and fewer show less than this" in invoke(plan, run).stdout
+    (run / "run.toml").write_text("[budget]\nevaluations = 180\n")
+    assert "fewer show less" not in invoke(plan, run).stdout
 
 
 def test_a_run_that_has_not_begun_gives_its_budget(invoke: Invoke, tmp_path: Path) -> None:
@@ -85,3 +92,26 @@ def test_what_cannot_be(invoke: Invoke, arguments: list[str], says: str) -> None
 
 def test_where_nothing_can_be_shown(invoke: Invoke) -> None:
     assert "no difference there can be is found" in invoke(plan, "--evaluations", "8", "--base", "0.4").stdout
+
+
+def test_what_a_run_can_give_is_simulated(grown: Path, invoke: Invoke) -> None:
+    arguments = [grown, "--evaluations", "40", "--runs", "3"]
+    result = invoke(plan, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    run = facts["run"]
+    assert (run["runs"], run["tasks"]) == (3, facts["tasks"])
+    assert -1 < run["low"] <= run["high"] < 1
+    assert 0 <= run["better"] <= 1 and 0 <= run["shown"] <= 1
+    assert json.loads(invoke(plan, *arguments, "--json").stdout) == facts, "the same seeds give the same"
+    text = invoke(plan, *arguments)
+    assert (
+        "spent on evolution in 3 simulated runs like this one, 40 evaluations give a true gain over agent 0 of"
+        in text.stdout
+    )
+    assert "so they are priors" in text.stderr
+
+
+def test_simulated_runs_need_a_run(invoke: Invoke) -> None:
+    refused = invoke(plan, "--evaluations", "100", "--base", "0.4", "--runs", "3")
+    assert refused.exit_code == 2 and "--runs needs a RUN" in refused.output

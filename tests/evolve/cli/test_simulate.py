@@ -84,6 +84,22 @@ def test_results_are_gone_on_with(simulate, tmp_path):
     assert fewer.stdout == first.stdout, "and no more seeds are told of than were asked for"
 
 
+def test_policies_can_have_options(simulate, tmp_path):
+    """The same policy several ways side by side; what it is called has what differs from the usual, and no more."""
+    ways = ["kin", "kin:optimism=3,alpha=.9", "kin:alpha=0.6", "hgm:patience=none"]
+    asked = [*FEW, "--seeds", 2, "--out", tmp_path, *(word for way in ways for word in ("--policy", way))]
+    result = simulate(*asked, "--json")
+    assert result.exit_code == 0, result.output
+    (world,) = json.loads(result.stdout)["worlds"]
+    assert world["reference"] == "kin"
+    labels = {"kin", "kin:alpha=0.9,optimism=3.0", "hgm:patience=none"}
+    assert {row["policy"] for row in world["rows"]} == labels
+    assert {path.stem for path in (tmp_path / "swe").iterdir()} == labels
+    assert [each["optimism"] for each in world["policies"] if each["name"] == "kin"] == [1.0, 3.0]
+    agents = {row["policy"]: row["agents"]["mean"] for row in world["rows"]}
+    assert agents["kin:alpha=0.9,optimism=3.0"] > agents["kin"], "a wider tree"
+
+
 def test_seeds_can_be_others(simulate):
     first, other = (
         json.loads(simulate(*FEW, "--policy", "hgm", "--seeds", 1, "--first-seed", seed, "--json").stdout)
@@ -111,6 +127,18 @@ def test_help(simulate):
         (["--world", "swee"], 2, "there is no world called 'swee'; did you mean `swe`?"),
         (["--world", "xyz"], 2, "there is no world called 'xyz'; there are: swe,"),
         (["--policy", "kind"], 2, "there is no policy called 'kind'; "),
+        (["--policy", "kin:alpha=2"], 2, "`alpha` of the policy kin cannot be 2: it is a number above 0 and below 1"),
+        (["--policy", "kin:cost=time"], 2, "cannot be time: it is one of evaluation, seconds, usd"),
+        (["--policy", "kin:patience=-1"], 2, "cannot be -1: it is a whole number at least 0 or none"),
+        (["--policy", "kin:optimism=none"], 2, "cannot be none: it is a number at least 0"),
+        (["--policy", "kin:optimsm=1"], 2, "the policy kin has no option `optimsm`; did you mean `optimism`?"),
+        (["--policy", "sica:name=hgm"], 2, "the policy sica has no option `name`; did you mean `sample`?"),
+        (
+            ["--policy", "sica:sample"],
+            2,
+            "'sample' is no option of the policy sica: write OPTION=VALUE, as in sica:sam",
+        ),
+        (["--policy", "sica:sample=3,sample=4"], 2, "the option `sample` of the policy sica is given twice"),
         (["--seeds", "0"], 2, "Invalid value for '--seeds'"),
         (["--workers", "none"], 2, "Invalid value for '--workers'"),
         (["--out", __file__], 2, "is a file"),

@@ -82,11 +82,15 @@ def test_runs_of_something_else_are_not_mixed_in(tmp_path):
         pass
     for changed in (
         Study("tiny", TINY.model_copy(update={"void": 0.2}), STUDY.policy, STUDY.plan),
-        Study("tiny", TINY, Uniform(alpha=0.5), STUDY.plan),
         Study("tiny", TINY, STUDY.policy, Plan(evaluations=9, workers=2)),
     ):
         with pytest.raises(SettingsError, match="another world, policy, plan"):
             Results(tmp_path, changed)
+    with (
+        Results(tmp_path, STUDY) as usual,
+        Results(tmp_path, Study("tiny", TINY, Uniform(alpha=0.5), STUDY.plan)) as other,
+    ):
+        assert usual.path != other.path, "a policy with other options has a file of its own"
 
 
 def test_two_writers_of_one_file_are_refused(tmp_path):

@@ -62,23 +62,6 @@ class Exercises(Benchmark):
         return Verdict("VOID", "not here")
 
 
-class Silent:
-    def opened(self, row):
-        pass
-
-    def closed(self, row):
-        pass
-
-    def tick(self, view):
-        pass
-
-    def say(self, text):
-        pass
-
-    def paused(self, outages):
-        pass
-
-
 class Answers(Executor):
     """Workers in a simulated world, on a simulated clock. An agent's one file holds its number in that world."""
 
@@ -133,7 +116,7 @@ def no_perform(job: Job) -> Record:
 
 @pytest.mark.parametrize("workers", [1, 5])
 @pytest.mark.parametrize(("policy", "world_settings"), CASES, ids=[*(policy.name for policy in POLICIES), "bad-house"])
-def test_the_same_moves(policy, world_settings, workers, tmp_path, monkeypatch):
+def test_the_same_moves(policy, world_settings, workers, tmp_path, monkeypatch, shared):
     seed = 4
     simulation = Simulation(
         World(world_settings, seed),
@@ -152,7 +135,7 @@ def test_the_same_moves(policy, world_settings, workers, tmp_path, monkeypatch):
     with Archive.create(tmp_path / "run") as archive:
         archive.add_seed({"__main__.py": b"0"}, shape({"__main__.py": b"0"}))
         benchmark, supply = Exercises(tasks), Supply(archive.spent)
-        evolution = Evolution(archive, settings, benchmark, answers, no_perform, supply, Silent())
+        evolution = Evolution(archive, settings, benchmark, answers, no_perform, supply, shared.Listener())
         evolution._rest_after = lambda record: None  # no pause after a house's fault: the simulator has none
         ending = evolution.run()
         made = [(decision.move, decision.agent, decision.task) for decision in archive.decisions()]
