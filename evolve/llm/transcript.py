@@ -188,13 +188,10 @@ def _shared(before: Sequence[Json], now: Sequence[Json]) -> int:
 
 
 def _account(event: Event) -> str:
+    """What a call was, without its time and retries: a diagnosis reads this, and it must be the same in another run."""
     call = event.call
-    status = "ok" if call.status == "replayed" else call.status  # a diagnosis reads this, and must in a replay as well
-    retries = f", {call.retries} retries" if call.retries else ""
-    return (
-        f"{call.role} on {call.model}, {call.input_tokens} + {call.output_tokens} tokens, ${call.usd:.4f}, "
-        f"{call.seconds:.1f} s{retries}, {status}"
-    )
+    status = "ok" if call.status == "replayed" else call.status
+    return f"{call.role} on {call.model}, {call.input_tokens} + {call.output_tokens} tokens, ${call.usd:.4f}, {status}"
 
 
 def _block(message: Mapping[str, Any], share: int) -> str:

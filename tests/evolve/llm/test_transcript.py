@@ -121,7 +121,7 @@ def test_render_shows_each_message_once_and_errors(tmp_path: Path) -> None:
         "[error] the model was away",
     ):
         assert text.count(shown) == 1
-    assert "solve on p:m, 100 + 10 tokens, $0.0100, 1.5 s, 2 retries, ok" in text
+    assert "solve on p:m, 100 + 10 tokens, $0.0100, ok" in text, "neither time nor retries: they differ between runs"
 
 
 @given(count=st.integers(0, 60), limit=st.integers(500, 5000))
