@@ -6,11 +6,15 @@ Exit codes: 0 done, 1 a failure, 2 wrong usage or settings, 130 interrupted.
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from importlib import import_module
 from typing import Any
 
 import click
+
+# Before numpy is imported. Threads for matrices as small as ours wait for one another, and for the agents' processes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 VERBS = {
     "init": "running",
@@ -27,6 +31,7 @@ VERBS = {
     "plan": "plan",
     "final": "final",
     "audit": "audit",
+    "report": "report",
     "models": "models",
     "cost": "cost",
     "estimate": "estimate",

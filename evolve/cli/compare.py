@@ -9,17 +9,18 @@ from typing import Any
 
 import click
 
-from archive import Evaluation, best_belief, tallies
+from archive import Evaluation, Tally, tallies
 from benchmarks import SPLITS, Split
 from evolve.cli.naming import agent_called
-from evolve.cli.reading import json_option, reading, run_argument
-from evolve.cli.render import console, count, echo_json, paired_lines, plain
-from evolve.settings import FILE, Settings, load
+from evolve.cli.reading import believed_in, json_option, reading, run_argument
+from evolve.cli.render import console, count, echo_json, paired_lines, plain, score_text
+from evolve.cli.summary import skill_facts
 from evolve.statistics import pairedbayes
 from evolve.statistics.mcnemar import mid_p
 from evolve.statistics.noise import halves
 from evolve.statistics.paired import Paired, successes, verdicts
 from evolve.statistics.paired import compare as pair
+from evolve.statistics.posterior import Skill
 from evolve.statistics.power import LEVEL, MOST_TASKS, POWER, Needed, to_decide
 
 
@@ -33,7 +34,11 @@ class Side:
     options: dict[str, Any]
     rows: tuple[Evaluation, ...]
     candidates: int
-    """Measured agents of its run, if it is the one that the run believes best in; else 0."""
+    """Measured agents of its run, if it is the one that the run's policy would take away; else 0."""
+    raw: Tally
+    """What its run's policy measured of it."""
+    skill: Skill | None
+    """By all evidence of its run's search; None if that takes too long, or another benchmark is meant."""
 
 
 @click.command()
@@ -77,12 +82,11 @@ def compare(folder: Path, names: tuple[str, ...], split: Split, benchmark: str |
 
 def side_of(folder: Path, name: str, benchmark: str | None) -> Side:
     """An agent of a run. Raises: `click.BadParameter`, `ArchiveError`, `SettingsError`."""
-    settings = load(folder) if (folder / FILE).exists() else Settings()
-    with reading(folder) as (archive, epsilon):
+    with reading(folder) as (archive, settings):
         history = archive.history()
         agent = agent_called(name, history.agents).id
+        believed = believed_in(archive, history, settings)
     own = tallies(history.evaluations)
-    best = best_belief(history.agents, own, epsilon)
     wanted = benchmark or settings.benchmark_name
     return Side(
         run=folder,
@@ -90,7 +94,9 @@ def side_of(folder: Path, name: str, benchmark: str | None) -> Side:
         benchmark=wanted,
         options=settings.benchmark_options if wanted == settings.benchmark_name else {},
         rows=tuple(row for row in history.evaluations if row.benchmark == wanted),
-        candidates=len(own) if agent == best else 0,
+        candidates=len(own) if agent == believed.best else 0,
+        raw=own.get(agent, Tally()),
+        skill=believed.skills.get(agent) if wanted == settings.benchmark_name else None,
     )
 
 
@@ -133,8 +139,8 @@ def facts_of(
     return {
         "benchmark": first.benchmark,
         "split": split,
-        "a": {"run": str(first.run), "agent": first.agent},
-        "b": {"run": str(second.run), "agent": second.agent},
+        "a": side_facts(first),
+        "b": side_facts(second),
         "tasks": found.n,
         "paired": dataclasses.asdict(found),
         "mid_p": mid_p(found.only_a, found.only_b),
@@ -142,6 +148,13 @@ def facts_of(
         "needed": dataclasses.asdict(needed),
         "notes": notes,
     }
+
+
+def side_facts(side: Side) -> dict[str, Any]:
+    """One of the two, with what its run's search says of it."""
+    low, high = side.raw.interval()
+    raw = {"passed": side.raw.passed, "failed": side.raw.failed, "mean": side.raw.mean, "low": low, "high": high}
+    return {"run": str(side.run), "agent": side.agent, "raw": raw, "skill": skill_facts(side.skill)}
 
 
 def show(
@@ -152,5 +165,8 @@ def show(
     out.print(plain(f"{first.benchmark}/{split}", "bold"))
     for line in (*paired_lines(found, *names), decision(found, needed)):
         out.print(plain(line), soft_wrap=True)
+    for side, name in list(zip((first, second), names, strict=True))[: 1 if same else 2]:
+        who = f"agent {side.agent}" if same else name
+        out.print(plain(f"in the search, {who}: {score_text(side.raw, side.skill)}"), soft_wrap=True)
     for note in notes:
         out.print(plain(f"! {note}", "yellow"), soft_wrap=True)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-from archive import History, Outcome, Tally, best_belief, chosen, tallies
-from evolve.cli.render import count, percent, visible
-from evolve.cli.summary import EPSILON
+from archive import History, Outcome, Tally, chosen, tallies
+from evolve.cli.render import count, score_text, visible
 from evolve.settings import Settings
+from evolve.statistics.beliefs import Beliefs, beliefs_of
 
 
-def farewell(history: History, settings: Settings, folder: Path, *, reason: str, finished: bool, usd: float) -> str:
-    """The end of a run as text for a terminal. `usd` is what the models cost by the ledger."""
+def farewell(
+    history: History,
+    settings: Settings,
+    folder: Path,
+    *,
+    tasks: Sequence[str],
+    reason: str,
+    finished: bool,
+    usd: float,
+) -> str:
+    """The end of a run as text for a terminal. `tasks`: the search split; `usd`: what the models cost by the ledger."""
     why = visible(f"{reason[:1].upper()}{reason[1:]}", keep="").rstrip(".")
-    own = tallies(history.evaluations)
-    best = best_belief(history.agents, own, getattr(settings.policy, "epsilon", EPSILON))
-    lines = [f"{why}.", account(history, usd)]
-    if best is not None:
-        lines.append(scores(best, own))
-    steps = next_steps(best, folder, finished=finished)
+    believed = beliefs_of(history, settings, tasks)
+    lines = [f"{why}.", account(history, usd), *scores(history, believed)]
+    steps = next_steps(believed.best, folder, finished=finished)
     width = max(map(len, steps))
     return "\n".join([*lines, "", *(f"  {command:<{width}}   {use}" for command, use in steps.items())])
 
@@ -37,14 +43,15 @@ def account(history: History, usd: float) -> str:
     return f"{', '.join(parts)}; ${usd:.2f}."
 
 
-def scores(best: int, own: Mapping[int, Tally]) -> str:
-    """The best agent beside the one that the run started from."""
-    low, high = own[best].interval()
-    mine = (
-        f"Best is agent {best}: {own[best].passed} of {own[best].n} (95 % interval {percent(low)} to {percent(high)})"
-    )
-    seed = own.get(0, Tally())
-    return f"{mine}." if best == 0 else f"{mine}; the seed: {seed.passed} of {seed.n}."
+def scores(history: History, believed: Beliefs) -> list[str]:
+    """The best agent beside the one that the run started from, with 95 % intervals."""
+    if believed.best is None:
+        return []
+    own = tallies(history.evaluations)
+    names = {believed.best: f"Best is agent {believed.best}"} | ({} if believed.best == 0 else {0: "The seed"})
+    return [
+        f"{name}: {score_text(own.get(agent, Tally()), believed.skills.get(agent))}." for agent, name in names.items()
+    ]
 
 
 def next_steps(best: int | None, folder: Path, *, finished: bool) -> dict[str, str]:

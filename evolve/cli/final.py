@@ -17,14 +17,29 @@ from archive import Archive, History, Tally
 from benchmarks import Benchmark
 from evolve.cli.measuring import at_work, measure, memory_of, prepared
 from evolve.cli.naming import agent_called
-from evolve.cli.reading import json_option, reading, run_argument
-from evolve.cli.render import console, count, echo_json, paired_lines, percent, plain, print_table
-from evolve.cli.summary import duration
+from evolve.cli.reading import believed_in, json_option, reading, run_argument
+from evolve.cli.render import console, count, echo_json, paired_lines, plain, print_table, span
+from evolve.cli.summary import duration, skill_facts
 from evolve.settings import Settings, load
 from evolve.state import left_out, view_of
+from evolve.statistics.beliefs import Beliefs
 from evolve.statistics.finalists import Choice, Finalist, choose, select
 from evolve.statistics.paired import Paired, compare, successes
-from evolve.statistics.sealed import OPENED, SPLIT, Opening, Standing, looked_at, missing, opening_facts, openings
+from evolve.statistics.posterior import Skill
+from evolve.statistics.sealed import (
+    BEGUN,
+    OPENED,
+    SPLIT,
+    Opening,
+    Standing,
+    begun_facts,
+    going_on,
+    looked_at,
+    missing,
+    opening_facts,
+    openings,
+    spent_since,
+)
 from evolve.workshop import Workshop
 
 
@@ -47,7 +62,7 @@ class Wishes:
 @click.option(
     "--budget",
     type=click.IntRange(min=0),
-    help="Evaluations of the finalists in this call at most; default: all they lack.",
+    help="Evaluations of the finalists at most, with those of a call that was cut off; default: all they lack.",
 )
 @click.option("--reference", metavar="AGENT", help="What the chosen one is compared with; default: the seed, agent 0.")
 @click.option("--again", is_flag=True, help="Choose once more and open the sealed split once more, which is counted.")
@@ -80,8 +95,9 @@ def final(
                 click.echo(f"agent {agent} on {count(len(tasks), 'sealed task')}", err=True)
                 measure(archive, settings, workshop, chosen, SPLIT, tasks, again=False, memory=memory)
     with reading(folder) as (archive, _):
+        history = archive.history()
         said = openings(archive.events(OPENED), settings.benchmark_name)
-        facts = facts_of(said, archive.history())
+        facts = facts_of(said, history, believed_in(archive, history, settings))
     if as_json:
         echo_json(facts)
     else:
@@ -127,10 +143,16 @@ def measured_finalists(
     alone = left_out(history)
     tasks = [task for task in benchmark.tasks("search") if task not in alone]
     believed = settings.policy.finalists(view_of(history, benchmark.tasks("search"), settings), wishes.finalists)
-    few = select(history, tasks, believed, benchmark=name, budget=wishes.budget)
+    since = going_on(archive.events(), history, name)
+    budget = wishes.budget
+    if budget is not None and since is not None:
+        budget = max(0, budget - spent_since(history, name, believed, since))
+    few = select(history, tasks, believed, benchmark=name, budget=budget)
     if not few:
         raise click.ClickException("nothing was measured yet: there is no agent to choose")
     agree(few, len(benchmark.tasks(SPLIT)), history, settings, yes=wishes.yes)
+    if since is None:
+        archive.event(BEGUN, begun_facts(name, history))
     memory = memory_of(settings, workshop)
     for each in few:
         measure(
@@ -160,7 +182,7 @@ def agree(few: Sequence[Finalist], sealed: int, history: History, settings: Sett
     click.confirm("Go on?", abort=True, err=True)
 
 
-def facts_of(said: Sequence[Opening], history: History) -> dict[str, Any]:
+def facts_of(said: Sequence[Opening], history: History, believed: Beliefs) -> dict[str, Any]:
     """For --json, and all that `show` prints. Raises: `click.ClickException` if the house failed at every task."""
     opening = said[-1]
     rows = [row for row in history.evaluations if row.benchmark == opening.benchmark]
@@ -178,7 +200,8 @@ def facts_of(said: Sequence[Opening], history: History) -> dict[str, Any]:
         "times_opened": len(said),
         "agent": opening.agent,
         "reference": opening.reference,
-        "finalists": [standing_facts(each) for each in opening.finalists],
+        "finalists": [standing_facts(each, believed.skills.get(each.agent)) for each in opening.finalists],
+        "skills_left_out": believed.too_large,
         "tasks": len(opening.tasks),
         "paired": dataclasses.asdict(paired),
         "looked_at": list(looks),
@@ -187,7 +210,8 @@ def facts_of(said: Sequence[Opening], history: History) -> dict[str, Any]:
     }
 
 
-def standing_facts(each: Standing) -> dict[str, Any]:
+def standing_facts(each: Standing, skill: Skill | None) -> dict[str, Any]:
+    """A finalist: on the common tasks, before, and its skill by all evidence of the search, also of since."""
     low, high = each.after.interval()
     return {
         "agent": each.agent,
@@ -196,6 +220,7 @@ def standing_facts(each: Standing) -> dict[str, Any]:
         "mean": each.after.mean,
         "low": low,
         "high": high,
+        "skill": skill_facts(skill),
         "before": dataclasses.asdict(each.before),
     }
 
@@ -223,10 +248,11 @@ def warnings(opening: Opening, paired: Paired, looks: Sequence[int], times: int,
 def show(opening: Opening, facts: dict[str, Any]) -> None:
     out = console()
     common = opening.finalists[0].after.n
-    out.print(plain(f"finalists on the same {count(common, 'search task')}", "bold"))
+    out.print(plain(f"finalists on the same {count(common, 'search task')} (was: when it became one)", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-    for each in opening.finalists:
-        table.add_row(*_row(each, chosen=each.agent == opening.agent))
+    for each, known in zip(opening.finalists, facts["finalists"], strict=True):
+        skill = None if known["skill"] is None else Skill(**known["skill"])
+        table.add_row(*_row(each, skill, chosen=each.agent == opening.agent))
     print_table(out, table)
     tasks = count(len(opening.tasks), "sealed task")
     out.print(plain(f"agent {opening.agent} was chosen; {tasks} opened {opening.at:%Y-%m-%d %H:%M} UTC", "bold"))
@@ -237,9 +263,9 @@ def show(opening: Opening, facts: dict[str, Any]) -> None:
         out.print(plain(f"! {warning}", "yellow"), soft_wrap=True)
 
 
-def _row(each: Standing, *, chosen: bool) -> list[Text]:
-    low, high = each.after.interval()
-    now = f"{each.after.passed} of {each.after.n}"
-    share = f"{percent(each.after.mean)} ({percent(low)} to {percent(high)})"
-    was = f"was {each.before.passed} of {each.before.n} ({percent(each.before.mean)}) when it became one"
-    return [Text(text, "bold" if chosen else "") for text in (f"agent {each.agent}", now, share, was)]
+def _row(each: Standing, skill: Skill | None, *, chosen: bool) -> list[Text]:
+    raw = f"raw {span(each.after.mean, *each.after.interval())}"
+    able = "" if skill is None else f"skill {span(skill.mean, skill.low, skill.high)}"
+    was = f"was {each.before.passed} of {each.before.n}"
+    cells = (f"agent {each.agent}", f"{each.after.passed} of {each.after.n}", raw, able, was)
+    return [Text(text, "bold" if chosen else "") for text in cells]

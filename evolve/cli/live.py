@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -16,14 +17,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from archive import Archive, Bill, Evaluation, Expansion, Outcome, Tally
+from archive import Archive, Bill, Evaluation, Expansion, History, Outcome, Tally
+from evolve.cli.following import Following, Skills
 from evolve.cli.pace import Pace, Work, work_before
 from evolve.cli.pauses import Pauses, pause_line
-from evolve.cli.render import console, count, outcome_text, percent, plain
+from evolve.cli.render import console, count, outcome_text, plain, score_text
 from evolve.cli.summary import duration
 from evolve.llm import Outage
 from evolve.policies import View
 from evolve.settings import Settings
+from evolve.statistics.beliefs import QUICK, skills_within
+from evolve.statistics.posterior import Skill
 
 REFRESH = 2
 """Times a second that the live view is drawn: enough for a clock that counts seconds."""
@@ -55,7 +59,8 @@ def watch(
     bill = spent or archive.spent
     alive = screen.is_terminal and not screen.is_dumb_terminal and not plain
     before = work_before(archive.history(), archive.about, bill())
-    listener = Live(settings, bill, screen, before) if alive else PlainLog(settings, bill, before)
+    rows = archive.history
+    listener = Live(settings, bill, screen, before, rows) if alive else PlainLog(settings, bill, before, rows)
     listener.pace.throttled = throttled
     try:
         yield listener
@@ -94,21 +99,21 @@ class Standing:
     expansion_budget: int
     best: int | None
     own: Tally
+    skill: Skill | None = None
+    """As it was worked out last, which may be some evaluations ago."""
 
     @property
     def best_line(self) -> str:
         if self.best is None:
             return "nothing measured yet"
-        low, high = self.own.interval()
-        score = f"agent {self.best} solved {self.own.passed} of {self.own.n}"
-        return f"{score} (95 % interval {percent(low)} to {percent(high)})"
+        return f"agent {self.best}, {score_text(self.own, self.skill)}"
 
     @property
     def tree_line(self) -> str:
         return f"{count(self.agents, 'agent')}, {self.expansions} of {self.expansion_budget} expansions"
 
 
-def standing(view: View, settings: Settings) -> Standing:
+def standing(view: View, settings: Settings, skills: Skills) -> Standing:
     best = settings.policy.best(view)
     return Standing(
         agents=view.agents,
@@ -118,15 +123,32 @@ def standing(view: View, settings: Settings) -> Standing:
         expansion_budget=view.expansion_budget,
         best=best,
         own=Tally() if best is None else view.own(best),
+        skill=None if best is None else skills.get(best),
     )
+
+
+def work(history: History, tasks: tuple[str, ...], settings: Settings) -> Skills:
+    """Every agent's skill; none in a tree so large that it would take long."""
+    found = skills_within(history, tasks, settings.benchmark_name, QUICK)
+    return {} if isinstance(found, str) else found
 
 
 class PlainLog:
     """One line an event, for logs and pipes."""
 
-    def __init__(self, settings: Settings, spent: Callable[[], Bill], before: Work | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spent: Callable[[], Bill],
+        before: Work | None = None,
+        history: Callable[[], History] = History,
+    ) -> None:
+        """`history`: the rows from which skills are worked out."""
         self.settings = settings
         self.pace = Pace(settings, spent, before)
+        self.following = Following()
+        self._history = history
+        self._stale = True
         self._said = -1
         self._pauses = Pauses()
 
@@ -142,18 +164,22 @@ class PlainLog:
 
     def closed(self, row: Row) -> None:
         self.pace.close(row)
+        self._stale = True
         self.say(f"{title(row)}: {ending(row)}")
 
     def tick(self, view: View) -> None:
         """A summary after every tenth evaluation."""
         tens = view.evaluations // 10
         if tens > self._said >= 0:
-            now = standing(view, self.settings)
+            now = standing(view, self.settings, self.following.skills)
             self.say(
                 f"-- {now.evaluations} of {now.budget} evaluations; {now.tree_line}; best: {now.best_line}; "
                 f"{self.pace.money}; {self.pace.rate(now.budget - now.evaluations)}"
             )
         self._said = tens
+        if self._stale:
+            self._stale = False
+            self.following.ask(partial(work, self._history(), view.tasks, self.settings))
 
     def paused(self, outages: tuple[Outage, ...]) -> None:
         if (line := self._pauses.line(outages)) is not None:
@@ -167,10 +193,18 @@ class Live:
     """A screen that shows what is happening now. Drawn by a thread of rich's, from facts that the loop hands over."""
 
     def __init__(
-        self, settings: Settings, spent: Callable[[], Bill], screen: Console, before: Work | None = None
+        self,
+        settings: Settings,
+        spent: Callable[[], Bill],
+        screen: Console,
+        before: Work | None = None,
+        history: Callable[[], History] = History,
     ) -> None:
+        """`history`: the rows from which skills are worked out."""
         self.settings = settings
         self.pace = Pace(settings, spent, before)
+        self.following = Following()
+        self._history = history
         self.state = "starting"
         self.standing: Standing | None = None
         self._lock = threading.Lock()
@@ -208,7 +242,10 @@ class Live:
         """The best agent is only looked for when something was closed: that takes a while in a large tree."""
         if self._stale or self.standing is None:
             self._stale = False
-            self.standing = standing(view, self.settings)
+            self.standing = standing(view, self.settings, self.following.skills)
+            self.following.ask(partial(work, self._history(), view.tasks, self.settings))
+        elif self.standing.best is not None:
+            self.standing = replace(self.standing, skill=self.following.skills.get(self.standing.best))
 
     def paused(self, outages: tuple[Outage, ...]) -> None:
         self._outages = outages

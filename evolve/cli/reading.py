@@ -22,14 +22,16 @@ from evolve.cli.render import (
     diff_text,
     echo_json,
     outcome_text,
-    percent,
     plain,
     print_table,
+    score_text,
     sure,
     visible,
 )
-from evolve.cli.summary import EPSILON, Facts, age, best_facts, duration, status_facts, story
-from evolve.settings import FILE, load
+from evolve.cli.summary import Facts, age, best_facts, duration, status_facts, story
+from evolve.settings import FILE, Settings, load, parse
+from evolve.statistics.beliefs import PATIENT, QUICK, Beliefs, beliefs_of, search_tasks
+from evolve.statistics.posterior import Skill
 from evolve.statistics.sealed import OPENED
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -51,11 +53,17 @@ def json_option(command: Command) -> Command:
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[tuple[Archive, float]]:
-    """The run's archive, and the epsilon of its settings. A folder without run.toml can be read as well."""
+def reading(folder: Path) -> Iterator[tuple[Archive, Settings]]:
+    """The run's archive and settings: those of run.toml, else those that it began with."""
     settings = load(folder) if (folder / FILE).exists() else None
     with Archive.open(folder, url=None if settings is None else settings.database) as archive:
-        yield archive, EPSILON if settings is None else float(getattr(settings.policy, "epsilon", EPSILON))
+        yield archive, settings or parse(archive.about.get("settings", ""), f"{folder} (its first settings)")
+
+
+def believed_in(archive: Archive, history: History, settings: Settings, *, most: int = PATIENT) -> Beliefs:
+    """What the run believes of its agents, `history` being its rows."""
+    tasks = search_tasks(archive.about, history, settings.benchmark_name)
+    return beliefs_of(history, settings, tasks, most=most)
 
 
 @click.command()
@@ -63,8 +71,10 @@ def reading(folder: Path) -> Iterator[tuple[Archive, float]]:
 @json_option
 def status(folder: Path, as_json: bool) -> None:
     """What is going on in RUN: its state, what was tried, what came out, what it cost, the best agent so far."""
-    with reading(folder) as (archive, epsilon):
-        facts = status_facts(archive.history(), archive.about, holder(folder), epsilon)
+    with reading(folder) as (archive, settings):
+        history = archive.history()
+        believed = believed_in(archive, history, settings, most=QUICK)
+        facts = status_facts(history, archive.about, holder(folder), believed)
     if as_json:
         echo_json(facts)
         return
@@ -91,6 +101,8 @@ def status(folder: Path, as_json: bool) -> None:
         grid.add_row("seed", _score(facts["seed"]))
     if facts["best"]:
         grid.add_row("best", Text.assemble((f"agent {facts['best']['agent']}", "bold"), "  ", _score(facts["best"])))
+    if facts["skills_left_out"]:
+        grid.add_row("", Text(f"{facts['skills_left_out']}; `clade best` may have more patience", "dim"))
     print_table(console(), grid)
 
 
@@ -113,20 +125,31 @@ def tree(folder: Path, kind: str, output: Path | None, as_json: bool) -> None:
     if as_json and kind not in ("text", "json"):
         raise click.UsageError(f"--json and --format {kind} contradict each other")
     kind = "json" if as_json else kind
-    with reading(folder) as (archive, epsilon):
+    with reading(folder) as (archive, settings):
         history = archive.history()
+        believed = believed_in(archive, history, settings)
     if kind == "text" and output is None:
-        print_table(console(), picture(history, epsilon))
+        print_table(console(), picture(history, believed))
         return
     if kind == "text" and output is not None:
         with output.open("w", encoding="utf-8") as file:
-            print_table(console(file), picture(history, epsilon))
+            print_table(console(file), picture(history, believed))
         return
-    text = EXPORTS[kind](lineage(history))
+    text = EXPORTS[kind](lineage(history, believed_facts(history, believed)))
     if output is None:
         click.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
+
+
+def believed_facts(history: History, believed: Beliefs) -> dict[int, dict[str, float | bool]]:
+    """What the tree's nodes have beside their raw scores."""
+    facts: dict[int, dict[str, float | bool]] = {
+        agent.id: {"best": agent.id == believed.best} for agent in history.agents
+    }
+    for agent, skill in believed.skills.items():
+        facts[agent] |= {"skill": skill.mean, "skill_low": skill.low, "skill_high": skill.high, "p_best": skill.p_best}
+    return facts
 
 
 @click.command()
@@ -155,10 +178,10 @@ def diff(folder: Path, first: str, second: str | None, as_json: bool) -> None:
 @json_option
 def show(folder: Path, name: str, as_json: bool) -> None:
     """Everything on one AGENT of RUN: its line, why it was born, what changed, how it did, what it cost."""
-    with reading(folder) as (archive, _):
+    with reading(folder) as (archive, settings):
         history = archive.history()
         agent = agent_called(name, history.agents)
-        facts = story(history, agent)
+        facts = story(history, agent, believed_in(archive, history, settings))
         changes = "" if agent.parent is None else archive.diff(agent.parent, agent.id)
     if as_json:
         echo_json({**facts, "diff": changes})
@@ -204,18 +227,22 @@ def _print_story(facts: Facts, history: History, changes: str) -> None:
 @click.command()
 @run_argument
 @click.option(
-    "--epsilon", type=click.FloatRange(0, 1), help="Quantile that ranks the agents; default as in run.toml, or 0.25."
+    "--epsilon",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Quantile by which the policy ranks the agents; default as in run.toml.",
 )
 @click.option("--final", "finally_", is_flag=True, help="The agent that `clade final` chose, not the run itself.")
 @json_option
 def best(folder: Path, epsilon: float | None, finally_: bool, as_json: bool) -> None:
     """The agent of RUN to take away, beside the seed, and how far to trust that."""
-    with reading(folder) as (archive, default):
+    with reading(folder) as (archive, settings):
         said = [dict(event.facts) for event in archive.events(OPENED)]
         if finally_ and not said:
             raise click.UsageError(f"`clade final {folder}` has not opened the sealed split yet")
         given = said[-1]["agent"] if finally_ else None
-        facts = best_facts(archive.history(), default if epsilon is None else epsilon, given=given)
+        history = archive.history()
+        believed = believed_in(archive, history, settings if epsilon is None else ranked_by(settings, epsilon))
+        facts = best_facts(history, believed, given=given)
     if facts is not None and said:
         facts["final"] = {
             "agent": said[-1]["agent"], "reference": said[-1]["reference"], "times_opened": len(said)
@@ -230,10 +257,9 @@ def best(folder: Path, epsilon: float | None, finally_: bool, as_json: bool) -> 
     grid = _grid()
     grid.add_row("best", Text.assemble((f"agent {facts['agent']}", "bold"), f", commit {facts['commit'][:12]}"))
     grid.add_row("", _score(facts))
-    grid.add_row(
-        "believed",
-        f"{percent(facts['belief'])} (posterior mean), {facts['epsilon']:g}-quantile {percent(facts['quantile'])}",
-    )
+    if facts["skill"]:
+        grid.add_row("", f"the ablest of all with probability {sure(facts['skill']['p_best'])}")
+    grid.add_row("chosen", "by `clade final`" if finally_ else f"by the run's policy, {facts['policy']}")
     grid.add_row("seed", _score(facts["seed"]))
     if facts["probability_better"] is not None:
         grid.add_row("better", f"than the seed with probability {sure(facts['probability_better'])} (exact)")
@@ -246,8 +272,18 @@ def best(folder: Path, epsilon: float | None, finally_: bool, as_json: bool) -> 
     if "final" in facts:
         grid.add_row("final", f"agent {facts['final']['agent']}; `clade final` shows its sealed result")
     print_table(out, grid)
+    if facts["skills_left_out"]:
+        out.print(Text(facts["skills_left_out"], "dim"))
     for warning in facts["warnings"]:
         out.print(Text("! " + warning.replace("RUN", visible(str(folder), keep="")), "yellow"))
+
+
+def ranked_by(settings: Settings, epsilon: float) -> Settings:
+    """The settings with another ε of the policy. Raises: `click.UsageError` if the policy has none."""
+    policy = settings.policy
+    if "epsilon" not in type(policy).model_fields:
+        raise click.UsageError(f"the run's policy, {policy.name}, ranks agents by no quantile: leave --epsilon away")
+    return settings.model_copy(update={"policy": policy.model_copy(update={"epsilon": epsilon})})
 
 
 def _grid() -> Table:
@@ -267,11 +303,8 @@ def _counted(total: int, by_outcome: dict[str, int]) -> str:
 
 
 def _score(facts: Facts) -> Text:
-    tally = Tally(facts["passed"], facts["failed"])
-    if tally.mean is None:
-        return Text("not measured yet", "dim")
-    span = f"95 % interval {percent(facts['low'])} to {percent(facts['high'])}"
-    return Text.assemble(f"{tally.passed} of {tally.n}, {percent(tally.mean)}, {span}")
+    skill = None if facts["skill"] is None else Skill(**facts["skill"])
+    return Text(score_text(Tally(facts["passed"], facts["failed"]), skill))
 
 
 def _time(facts: Facts) -> str:

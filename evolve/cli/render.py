@@ -15,6 +15,7 @@ from rich.text import Text
 
 from archive import Bill, Outcome, Tally, visible
 from evolve.statistics.paired import Paired
+from evolve.statistics.posterior import Skill
 
 __all__ = [
     "bill_text",
@@ -30,6 +31,8 @@ __all__ = [
     "plot",
     "points",
     "print_table",
+    "score_text",
+    "span",
     "sure",
     "visible",
 ]
@@ -100,6 +103,19 @@ def paired_lines(paired: Paired, first: str, second: str) -> list[str]:
 
 def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def score_text(raw: Tally, skill: Skill | None) -> str:
+    """An agent's raw score and its skill, each with its 95 % interval in brackets."""
+    parts = [f"raw {raw.passed} of {raw.n}, {span(raw.mean, *raw.interval())}" if raw.n else "not measured yet"]
+    if skill is not None:
+        parts.append(f"skill {span(skill.mean, skill.low, skill.high)}")
+    return "; ".join(parts)
+
+
+def span(mean: float | None, low: float, high: float) -> str:
+    """A mean and its interval, in per cent."""
+    return f"{percent(mean)} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def fraction(tally: Tally) -> str:

@@ -72,11 +72,15 @@ def run(folder: Path, plain: bool, tape: Tape | None) -> None:
             for task in left_out:
                 listener.say(f"task {task.task} is left out: {task.reason}")
             archive.note("left_out", json.dumps({task.task: task.reason for task in left_out}))
+            archive.note("tasks", json.dumps(workshop.benchmark.tasks("search")))  # so that readers need no benchmark
             stop = grow(archive, settings, workshop, listener, folder)
             usd = workshop.spent().usd
         archive.note("ending", stop.reason)
         archive.note("finished", str(stop.finished))
-        words = farewell(archive.history(), settings, folder, reason=stop.reason, finished=stop.finished, usd=usd)
+        tasks = workshop.benchmark.tasks("search")
+        words = farewell(
+            archive.history(), settings, folder, tasks=tasks, reason=stop.reason, finished=stop.finished, usd=usd
+        )
     click.echo(f"\n{words}", err=True)
     if not stop.finished:
         sys.exit(130 if stop is ASKED else 1)

@@ -20,18 +20,16 @@ from archive import (
     History,
     Outcome,
     Tally,
-    best_belief,
     chosen,
     probability_better,
     tallies,
 )
 from evolve.cli.render import count
 from evolve.state import left_out
+from evolve.statistics.beliefs import Beliefs
+from evolve.statistics.posterior import Skill
 
 Facts = dict[str, Any]
-
-EPSILON = 0.25
-"""Which quantile of the posterior ranks agents, where a run's settings do not say."""
 
 
 def standing(agent: Agent, tally: Tally) -> Facts:
@@ -49,14 +47,19 @@ def standing(agent: Agent, tally: Tally) -> Facts:
     }
 
 
-def status_facts(history: History, about: Mapping[str, str], writer: str | None, epsilon: float) -> Facts:
+def skill_facts(skill: Skill | None) -> Facts | None:
+    """An agent's adjusted skill, JSON-ready; None where it was not worked out."""
+    return None if skill is None else asdict(skill)
+
+
+def status_facts(history: History, about: Mapping[str, str], writer: str | None, believed: Beliefs) -> Facts:
     """What is going on. `evaluations`, `resolved` and `expansions` count search moves that ended as evidence."""
     search = [row for row in history.evaluations if chosen(row)]
     moves: list[Evaluation | Expansion] = [*history.expansions, *history.evaluations]
     evidence = [row for row in search if row.passed or row.failed]
     spent = history.spent()
     own = tallies(history.evaluations)
-    best = best_belief(history.agents, own, epsilon)
+    best = believed.best
     state, why = state_of(history, about, writer)
     return {
         "state": state,
@@ -82,9 +85,17 @@ def status_facts(history: History, about: Mapping[str, str], writer: str | None,
         "isolation": about.get("isolation"),
         "created": about.get("created"),
         "last_closed": max((row.closed for row in moves if row.closed), default=None),
-        "best": None if best is None else standing(history.agents[best], own[best]),
-        "seed": standing(history.agents[0], own.get(0, Tally())) if history.agents else None,
+        "policy": believed.policy,
+        "best": None if best is None else shown(history, own, believed, best),
+        "seed": shown(history, own, believed, 0) if history.agents else None,
+        "skills_left_out": believed.too_large,
     }
+
+
+def shown(history: History, own: Mapping[int, Tally], believed: Beliefs, agent: int) -> Facts:
+    """An agent's raw score and its skill."""
+    raw = standing(history.agents[agent], own.get(agent, Tally()))
+    return {**raw, "skill": skill_facts(believed.skills.get(agent))}
 
 
 def state_of(history: History, about: Mapping[str, str], writer: str | None) -> tuple[str, str]:
@@ -106,21 +117,23 @@ def outcomes(rows: Iterable[Evaluation | Expansion]) -> dict[str, int]:
     return {outcome.value: count[outcome] for outcome in Outcome if count[outcome]}
 
 
-def best_facts(history: History, epsilon: float, *, given: int | None = None) -> Facts | None:
-    """The best-belief agent, or a given one, beside the seed, and what speaks against trusting it.
+def best_facts(history: History, believed: Beliefs, *, given: int | None = None) -> Facts | None:
+    """The agent that the policy would take away, or a given one, beside the seed, and what speaks against trusting it.
 
     None without evidence.
     """
     own = tallies(history.evaluations)
-    best = best_belief(history.agents, own, epsilon) if given is None else given
+    best = believed.best if given is None else given
     if best is None or best not in own:
         return None
     mine, seeds = own[best], own.get(0, Tally())
     facts = {
-        "epsilon": epsilon,
-        "quantile": mine.quantile(epsilon),
-        **standing(history.agents[best], mine),
-        "seed": standing(history.agents[0], seeds),
+        "policy": believed.policy,
+        "epsilon": believed.epsilon,
+        "quantile": None if believed.epsilon is None else mine.quantile(believed.epsilon),
+        **shown(history, own, believed, best),
+        "seed": shown(history, own, believed, 0),
+        "skills_left_out": believed.too_large,
         "probability_better": None if best == 0 else probability_better(mine, seeds),
         "probability_method": "exact, from two independent Beta posteriors; not corrected for choosing among agents",
         "candidates": len(own),
@@ -157,7 +170,7 @@ def warnings(facts: Facts) -> list[str]:
     return [*found, flattered + advice]
 
 
-def story(history: History, agent: Agent) -> Facts:
+def story(history: History, agent: Agent, believed: Beliefs) -> Facts:
     """Everything on one agent but its code."""
     own = tallies(history.evaluations)
     births = {row.child: row for row in history.expansions if row.outcome is Outcome.BORN}
@@ -166,7 +179,8 @@ def story(history: History, agent: Agent) -> Facts:
     attempts = [row for row in history.expansions if row.parent == agent.id]
     fixed, broken = ([], []) if agent.parent is None else against(history.evaluations, agent.id, agent.parent)
     return {
-        **standing(agent, own.get(agent.id, Tally())),
+        **shown(history, own, believed, agent.id),
+        "skills_left_out": believed.too_large,
         "tree": agent.tree,
         "born": agent.born,
         "parent": agent.parent,

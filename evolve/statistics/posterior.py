@@ -36,6 +36,8 @@ CLOSE = 1e-4
 WORTH = 4
 """Births, and tasks, that the prior's numbers count as when they are learned."""
 DRAWS = 1000
+DIGITS = 8
+"""Of a logit that Gibbs sampling begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,14 @@ def skills_of(
     """Each agent's skill, from draws of abilities and easiness together, mended by `mended`."""
     prior = found.prior
     factor = linalg.cholesky(found.covariance, lower=True)
-    drawn = found.mean + rng.standard_normal((draws, len(found.mean))) @ factor.T
+    # Linear algebra's last bits vary with threads and memory, and Gibbs sampling would make other draws of them.
+    drawn = (found.mean + rng.standard_normal((draws, len(found.mean))) @ factor.T).round(DIGITS)
+    mean = found.mean.round(DIGITS)
     easiness = drawn[:, 1 : 1 + tasks]
-    deviation = np.sqrt(found.covariance.diagonal()[1 + tasks :])
+    deviation = np.sqrt(found.covariance.diagonal()[1 + tasks :]).round(DIGITS)
+    prior = replace(prior, step=round(prior.step, DIGITS))
     state = State(drawn[:, 0].copy(), np.full(draws, prior.step), drawn[:, 1 + tasks :].copy())
-    ability = mended(found.mean[1 + tasks :], deviation, prior, parents, seen, state, easiness, rng)
+    ability = mended(mean[1 + tasks :], deviation, prior, parents, seen, state, easiness, rng)
     solved = np.empty_like(ability)
     for agent in range(ability.shape[1]):
         own = prior.own * rng.standard_normal((draws, tasks))

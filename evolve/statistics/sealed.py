@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from archive import Evaluation, Event, Tally
+from archive import Evaluation, Event, History, Tally
+from evolve.statistics.finalists import SPLIT as SEARCH
 from evolve.statistics.finalists import Choice, Finalist
 from evolve.statistics.paired import successes
 
 SPLIT: Final = "sealed"
 OPENED = "sealed-opened"
 """Kind of the event of an opening by `clade final`."""
+BEGUN = "finalists-begun"
+"""Kind of the event of a `clade final` that begins to measure its finalists."""
 TOUCHED = "sealed-touched"
 """Kind of the event of any other measurement on sealed tasks."""
 
@@ -68,6 +71,34 @@ def opening_facts(
     }
 
 
+def begun_facts(benchmark: str, history: History) -> dict[str, Any]:
+    """What the event of a beginning says, JSON-ready; `going_on` reads it."""
+    return {"benchmark": benchmark, "moves": _moves(history)}
+
+
+def going_on(events: Iterable[Event], history: History, benchmark: str) -> datetime | None:
+    """When the finalists began to be measured for a choice that is still to be made; None if that has yet to begin.
+
+    What was begun is over once the sealed split is opened, or the run has grown: the finalists may be others then.
+    """
+    since = None
+    for event in events:
+        if event.kind in (BEGUN, OPENED) and event.facts["benchmark"] == benchmark:
+            begun = event.kind == BEGUN and event.facts["moves"] == _moves(history)
+            since = (since or event.at) if begun else None
+    return since
+
+
+def spent_since(history: History, benchmark: str, agents: Iterable[int], since: datetime) -> int:
+    """Evaluations of these agents on search tasks, with evidence, that a person asked for since then."""
+    few = set(agents)
+    return sum(
+        row.agent in few and row.benchmark == benchmark and row.split == SEARCH and row.decision is None
+        and row.opened >= since and (row.passed or row.failed)
+        for row in history.evaluations
+    )  # fmt: skip
+
+
 def openings(events: Iterable[Event], benchmark: str) -> tuple[Opening, ...]:
     """The openings of a benchmark's sealed split, the first one first."""
     return tuple(
@@ -98,6 +129,11 @@ def looked_at(
     rows = [row for row in evaluations if row.benchmark == benchmark and row.split == SPLIT]
     seen = {row.agent for row in rows if row.passed or row.failed} | {each.agent for each in openings}
     return tuple(sorted(seen - {reference}))
+
+
+def _moves(history: History) -> int:
+    """How many moves the policy chose."""
+    return len(history.expansions) + sum(row.decision is not None for row in history.evaluations)
 
 
 def _opening(at: datetime, facts: Mapping[str, Any]) -> Opening:

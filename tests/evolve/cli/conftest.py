@@ -61,6 +61,12 @@ class Grower:
         self.archive.close_evaluation(row.id, outcome, reason="x", seconds=12.0, steps=2, calls=calls)
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skills with wide errors, in a tenth of the time."""
+    monkeypatch.setattr("evolve.statistics.beliefs.DRAWS", 40)
+
+
 @pytest.fixture(scope="session")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """15 agents, failures of several kinds, hostile texts, one evaluation under way, nobody writing any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,9 @@ def test_two_agents_of_a_run_on_the_tasks_of_both(grown: Path, invoke: Invoke) -
     assert f"agent 11 {paired['a']['passed']}, agent 0 {paired['b']['passed']}" in text
     assert "exact McNemar p = " in text
     assert "agent 11 was chosen as the best of 14 on these tasks" in text
+    assert facts["a"]["raw"]["low"] < facts["a"]["raw"]["mean"] < facts["a"]["raw"]["high"]
+    assert facts["b"]["skill"]["low"] < facts["b"]["skill"]["mean"] < facts["a"]["skill"]["mean"]
+    assert re.search(r"in the search, agent 0: raw \d+ of \d+, \d+ % \(.*\); skill \d+ % \(.*\)", text)
 
 
 def test_sealed_results_flatter_nobody(grown: Path, invoke: Invoke) -> None:

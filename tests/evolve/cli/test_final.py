@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from evolve.cli.measuring import evaluate
 from evolve.cli.reading import best
 from evolve.settings import load
 from evolve.statistics.mcnemar import exact
-from evolve.statistics.sealed import OPENED, TOUCHED
+from evolve.statistics.sealed import BEGUN, OPENED, TOUCHED
 
 Invoke = Callable[..., Result]
 SEED = Path(__file__).parents[3] / "agent_seed"
@@ -79,7 +80,7 @@ def test_what_is_done_is_only_shown(said: Path, invoke: Invoke) -> None:
     text = invoke(final, said).stdout
     assert "finalists on the same 20 search tasks" in text
     assert "12 of 20" in text
-    assert "was 14 of 18 (78 %) when it became one" in text
+    assert re.search(r"agent 11  12 of 20  raw 60 % \(38 to 78\)  skill \d+ % \(\d+ to \d+\)  was 14 of 18", text)
     assert "agent 11 was chosen; 10 sealed tasks opened" in text
     assert "on the same 10 tasks: agent 11 8, agent 0 4" in text
     assert "difference +40 points" in text
@@ -255,6 +256,20 @@ def test_where_the_seed_is_chosen_the_split_stays_shut(tmp_path: Path, invoke: I
     assert facts["low"] < facts["high"]
     assert facts["mean"] == facts["resolved"]
     assert {row.split for row in rows_of(run).evaluations if row.decision is None} == {"sealed", "validation"}
+
+    # As if a call had been cut off after one evaluation of a finalist: what it spent is spent.
+    with Archive.open(run, write=True) as archive:
+        (begun,) = archive.events(BEGUN)
+        row = archive.open_evaluation(
+            None, agent=0, benchmark="repair", split="search", task=search_tasks(run)[0], attempt=1, seed=1
+        )
+        archive.close_evaluation(row.id, Outcome.UNRESOLVED, reason="")
+    rows = rows_of(run)
+    shut = invoke(final, run, "--yes", "--finalists", "2", "--budget", "1")
+    assert "finalists: agents 0, 1; 0 evaluations to measure them" in shut.stderr
+    assert rows_of(run) == rows
+    with Archive.open(run) as archive:
+        assert archive.events(BEGUN) == (begun,)
 
 
 @pytest.mark.slow

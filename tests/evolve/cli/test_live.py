@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from evolve.policies import View
 from evolve.settings import Settings
 from evolve.state import view_of
 
+TASKS = tuple(f"HumanEval/{number}" for number in range(30))
+SPAN = r"\d+ % \(\d+ to \d+\)"
 HOSTILE = "\x1b[2J\x1b]0;owned\x07ev\u202eil\r\nclade: all is well\x9b1m"
 STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
 CSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -53,18 +55,25 @@ def history(grown: Path) -> History:
 
 @pytest.fixture
 def view(history: History) -> View:
-    return view_of(history, [f"HumanEval/{number}" for number in range(30)], Settings())
+    return view_of(history, TASKS, Settings())
 
 
 class Glass:
     """A live view on a terminal of paper."""
 
-    def __init__(self, settings: Settings, usd: float, width: int = 80, height: int = 24) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        usd: float,
+        width: int = 80,
+        height: int = 24,
+        history: Callable[[], History] = History,
+    ) -> None:
         self.paper = io.StringIO()
         self.console = Console(
             file=self.paper, force_terminal=True, width=width, height=height, markup=False, emoji=False, highlight=False
         )
-        self.live = Live(settings, lambda: Bill(usd=usd), self.console)
+        self.live = Live(settings, lambda: Bill(usd=usd), self.console, history=history)
 
     def lines(self) -> list[str]:
         """What the view shows now, on a sheet of its own."""
@@ -101,11 +110,25 @@ def test_the_view_says_where_the_run_stands(glass: type[Glass], view: View) -> N
     own = view.own(11)
     assert f"{view.evaluations} of" in text
     assert f"{view.agents} agents" in text
-    assert f"agent 11 solved {own.passed} of {own.n} (95 % interval" in text
+    assert re.search(rf"agent 11, raw {own.passed} of {own.n}, \d+ % \(\d+ to \d+\)$", text, re.MULTILINE)
     assert "$0.50 of $20.00" in text
     assert re.search(r"▶ evaluate agent 0 on task-1 +0 s", text)
     assert re.search(r"▶ expand agent 0 for weakness:context +0 s", text)
     assert re.search(r"  evaluate agent 0 on task-2 +RESOLVED", text)
+
+
+def test_the_view_shows_the_skill_as_soon_as_it_is_worked_out(glass: type[Glass], view: View, history: History) -> None:
+    seen = glass(Settings(), 0.0, history=lambda: history)
+    seen.live.tick(view)
+    seen.live.following.wait()
+    known = seen.live.following.skills
+    assert known.keys() == {agent.id for agent in history.agents}
+    seen.live.tick(view)
+    assert re.search(rf"agent 11, raw \d+ of \d+, {SPAN}; skill {SPAN}$", "\n".join(seen.lines()), re.MULTILINE)
+    for _ in range(3):
+        seen.live.closed(evaluation(1, outcome=Outcome.RESOLVED))
+        seen.live.tick(view)
+    assert seen.live.following.skills is known, "and not again for each move that ends"
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 12)])
@@ -192,7 +215,7 @@ def test_log_lines_are_one_line_an_event(view: View, capsys: pytest.CaptureFixtu
     assert lines[0].endswith(" evaluate agent 0 on task-1: RESOLVED in 2 s")
     assert not any(STEERING.search(line) for line in lines) and max(map(len, lines)) < 400
     assert lines[3].endswith("expand agent 0 for weakness:context: BORN agent 7 in 2 min")
-    assert re.search(r"-- 10 of 80 evaluations; 15 agents, .* best: agent 11 .* \$0\.25; .* left$", lines[4])
+    assert re.search(r"-- 10 of 80 evaluations; 15 agents, .* best: agent 11, raw .* \$0\.25; .* left$", lines[4])
 
 
 @pytest.mark.parametrize(
@@ -211,14 +234,15 @@ def test_the_view_is_for_terminals_that_can_draw_it(
 
 def test_the_last_words_name_the_next_commands(history: History, view: View) -> None:
     folder = Path("runs/my run")
-    text = farewell(history, Settings(), folder, reason="the budget is spent", finished=True, usd=1.5)
+    text = farewell(history, Settings(), folder, tasks=TASKS, reason="the budget is spent", finished=True, usd=1.5)
     lines = text.splitlines()
     assert lines[0] == "The budget is spent."
     assert (
         lines[1].startswith("15 agents, ") and "1 evaluation" not in lines[1].split() and lines[1].endswith("; $1.50.")
     )
-    assert lines[2].startswith("Best is agent 11: ") and "; the seed: " in lines[2]
-    assert standing(view, Settings()).best == 11
+    for line, name in ((lines[2], "Best is agent 11"), (lines[3], "The seed")):
+        assert re.fullmatch(rf"{name}: raw \d+ of \d+, {SPAN}; skill {SPAN}\.", line)
+    assert standing(view, Settings(), {}).best == 11
     for command in (
         "tree 'runs/my run'",
         "best",
@@ -231,6 +255,7 @@ def test_the_last_words_name_the_next_commands(history: History, view: View) -> 
 
 
 def test_a_run_that_was_stopped_can_go_on(history: History) -> None:
-    text = farewell(History(history.agents[:1]), Settings(), Path("r"), reason=HOSTILE, finished=False, usd=0.0)
+    alone = History(history.agents[:1])
+    text = farewell(alone, Settings(), Path("r"), tasks=TASKS, reason=HOSTILE, finished=False, usd=0.0)
     assert "clade run r" in text and "clade best" not in text
     assert not any(STEERING.search(line) for line in text.splitlines())

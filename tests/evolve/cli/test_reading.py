@@ -5,25 +5,31 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import networkx as nx
 import pytest
 from click.testing import Result
 
-from archive import Agent, Archive, Evaluation, History, Outcome, Tally, clades
+from archive import Agent, Archive, Decision, Evaluation, History, Outcome, Tally, clades
 from evolve.cli.naming import agent_called
 from evolve.cli.picture import DEEPEST, layout
 from evolve.cli.reading import best, diff, show, status, tree
 from evolve.cli.render import count, percent, plot
 from evolve.cli.summary import against, best_facts, duration, state_of
+from evolve.settings import Settings, load
+from evolve.state import view_of
+from evolve.statistics.beliefs import beliefs_of, search_tasks
 
 Invoke = Callable[..., Result]
 
+SKILL = ("skill", "95", "%")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -101,7 +107,7 @@ def test_tree_draws_every_agent_once_with_both_tallies(grown: Path, invoke: Invo
     result = invoke(tree, grown)
     assert result.exit_code == 0
     lines = result.output.split("\n")
-    assert lines[0].split() == ["agent", "own", "mean", "0", "95", "%", "1", "clade", "lost", "born", "of"]
+    assert lines[0].split() == ["agent", "own", "raw", "0", "95", "%", "1", *SKILL, "clade", "lost", "born", "of"]
     drawn = [int(found[1]) for line in lines[1:16] if (found := re.match(r"[├└│╴ ]*(\d+)( ★)?  ", line))]
     assert sorted(drawn) == list(range(15))
     with Archive.open(grown) as archive:
@@ -112,6 +118,7 @@ def test_tree_draws_every_agent_once_with_both_tallies(grown: Path, invoke: Invo
     assert f"{found[0].whole.passed}/{found[0].whole.n}" in lines[1]
     assert sum("★" in line for line in lines[1:16]) == 1
     assert "├╴1  " in result.output
+    assert re.search(r" \d+ \(\d+–\d+\) ", lines[1])
     assert_calm(result.output)
 
 
@@ -216,24 +223,95 @@ def test_best_sets_the_choice_beside_the_seed(grown: Path, invoke: Invoke) -> No
     assert "above 99.9 % (exact)" in text
     assert "8 of 10; the seed 4 of 10" in text
     assert "flatters it" in text.replace("\n", " ")
-    assert invoke(best, grown, "--epsilon", "1.5").exit_code == 2
+    for epsilon in ("0", "1", "1.5"):
+        assert invoke(best, grown, "--epsilon", epsilon).exit_code == 2
     assert document(invoke(best, grown, "--epsilon", "0.9", "--json"))["epsilon"] == 0.9
+
+
+def test_every_verb_takes_the_run_s_own_policy_for_its_best_agent(grown: Path, invoke: Invoke, tmp_path: Path) -> None:
+    """Agent 13 solves six tasks, which everybody solves: of what it looks like, policies think differently."""
+    run = tmp_path / "run"
+    shutil.copytree(grown, run)
+    with Archive.open(run, write=True) as archive:
+        archive.void_open()
+        number = len(archive.decisions())
+        for who in (0, 1, 2, 3, 13):
+            for task in (f"easy-{each}" for each in range(6)):
+                number += 1
+                decision = Decision(number, "hgm", "evaluate", who, task, "{}", NOW)
+                row = archive.open_evaluation(
+                    decision, agent=who, benchmark="repair", split="search", task=task, attempt=0, seed=1
+                )
+                archive.close_evaluation(row.id, Outcome.RESOLVED, reason="")
+    taken = {}
+    for policy in ("hgm", "kin"):
+        (run / "run.toml").write_text(f'[policy]\nname = "{policy}"\n')
+        settings = load(run)
+        with Archive.open(run) as archive:
+            history = archive.history()
+        expected = settings.policy.best(view_of(history, search_tasks({}, history, "repair"), settings))
+        facts, chosen = document(invoke(status, run, "--json")), document(invoke(best, run, "--json"))
+        nodes = document(invoke(tree, run, "--json"))["nodes"]
+        assert facts["policy"] == chosen["policy"] == policy
+        assert facts["best"]["agent"] == chosen["agent"] == expected  # type: ignore[index]
+        assert [node["id"] for node in nodes if node["best"]] == [expected]  # type: ignore[attr-defined]
+        told = document(invoke(show, run, str(expected), "--json"))
+        assert told["skill"] == chosen["skill"] == facts["best"]["skill"]  # type: ignore[index]
+        assert {"mean", "low", "high", "p_best"} == chosen["skill"].keys()  # type: ignore[attr-defined]
+        taken[policy] = expected
+    assert taken == {"hgm": 13, "kin": 11}
+
+
+def test_a_quantile_is_no_use_where_the_policy_ranks_by_none(grown: Path, invoke: Invoke, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(grown, run)
+    (run / "run.toml").write_text('[policy]\nname = "sica"\n')
+    refused = invoke(best, run, "--epsilon", "0.5")
+    assert refused.exit_code == 2
+    assert "sica, ranks agents by no quantile" in refused.output
+    assert document(invoke(best, run, "--json"))["epsilon"] is None
+
+
+def test_a_large_tree_s_raw_scores_are_shown_alone_and_that_is_said(
+    grown: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evolve.cli.reading.QUICK", 100)
+    facts = document(invoke(status, grown, "--json"))
+    assert facts["best"]["skill"] is None  # type: ignore[index]
+    assert "raw scores only" in str(facts["skills_left_out"])
+    assert "raw scores only" in invoke(status, grown).output
+    assert document(invoke(best, grown, "--json"))["skill"] is not None, "who asks once may wait"
+
+
+def test_a_run_without_its_settings_file_is_read_by_the_settings_it_began_with(
+    grown: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(grown, run)
+    before = document(invoke(best, run, "--json"))
+    (run / "run.toml").unlink()
+    assert document(invoke(best, run, "--json")) == before
 
 
 def test_best_says_when_it_may_be_chance_and_when_nothing_is_better() -> None:
     agents = (agent(0, None), agent(1, 0))
     rows = [evaluation(n, 0, f"t{n}", Outcome.RESOLVED if n < 3 else Outcome.UNRESOLVED) for n in range(6)]
     rows += [evaluation(n + 6, 1, f"t{n}", Outcome.RESOLVED if n < 4 else Outcome.UNRESOLVED) for n in range(6)]
-    facts = best_facts(History(agents, (), tuple(rows)), 0.25)
+    facts = believed_facts(agents, rows)
     assert facts is not None
     assert facts["agent"] == 1
     assert any("overlap" in warning for warning in facts["warnings"])
     assert any("`clade final RUN` measures" in warning for warning in facts["warnings"])
-    facts = best_facts(History(agents, (), tuple(rows[:6])), 0.25)
+    facts = believed_facts(agents, rows[:6])
     assert facts is not None
     assert (facts["agent"], facts["probability_better"]) == (0, None)
     assert facts["warnings"] == ["no other agent is believed to be better than the seed"]
-    assert best_facts(History(agents), 0.25) is None
+    assert believed_facts(agents, []) is None
+
+
+def believed_facts(agents: tuple[Agent, ...], rows: list[Evaluation]) -> dict[str, Any] | None:
+    history = History(agents, (), tuple(rows))
+    return best_facts(history, beliefs_of(history, Settings(), [f"t{n}" for n in range(6)]))
 
 
 def test_best_without_evidence(tmp_path: Path, invoke: Invoke) -> None:
