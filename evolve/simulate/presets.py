@@ -92,7 +92,7 @@ PRESETS: tuple[Preset, ...] = (
         "flat",
         "adversarial",
         "all agents are equal: whatever looks better is luck",
-        WorldSettings(step_sd=0, capacity_mean=0, capacity_sd=0, saturation=0, broken=0, own_sd=0),
+        WorldSettings(step_sd=0, capacity_mean=0, capacity_sd=0, saturation=0, broken=0, own_sd=0, contrast_gain=0),
     ),
     Preset(
         "decline",

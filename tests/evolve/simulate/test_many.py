@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,6 +130,48 @@ def test_who_is_interrupted_waits_for_no_more_than_the_runs_under_way():
 
     with pytest.raises(KeyboardInterrupt):
         perform(work, 2, interrupted)
+
+
+LEADING = """
+from tests.evolve.simulate.test_many import STUDY
+import os
+from evolve.simulate import Chunk, perform
+
+def first(chunk, traces):
+    print("begun", flush=True)
+
+perform([Chunk(STUDY, (0,)), Chunk(STUDY, tuple(range(10**6))), Chunk(STUDY, tuple(range(10**6)))], 2, first)
+"""
+
+
+def test_processes_end_with_the_one_that_leads_them():
+    """However it was killed: here all of them would go on for hours, and then wait for ever."""
+    root = str(Path(__file__).parents[3])
+    leader = subprocess.Popen(
+        [sys.executable, "-c", LEADING], cwd=root, env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    with leader:
+        assert leader.stdout is not None and leader.stdout.readline() == b"begun\n"
+        leader.kill()
+    ends = time.monotonic() + 30
+    while alive := in_session(leader.pid):
+        assert time.monotonic() < ends, alive
+        time.sleep(0.1)
+
+
+def in_session(number: int) -> list[int]:
+    """Processes that go on in a session."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            except OSError:
+                continue
+            if int(session) == number and state != "Z":
+                found.append(int(entry.name))
+    return found
 
 
 def test_a_process_that_died_is_told_in_one_sentence():
