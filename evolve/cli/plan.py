@@ -82,7 +82,9 @@ def plan(
             raise click.UsageError("give --evaluations, or a RUN whose budget is meant")
         evaluations = settings.budget.evaluations
     if evaluations < agents:
-        raise click.UsageError(f"{evaluations} evaluations do not go round {agents} agents")
+        raise click.UsageError(
+            f"a budget of {evaluations} does not go round {agents} agents: each needs one evaluation"
+        )
     known = knowledge(history, "" if settings is None else settings.benchmark_name, base, flips)
     try:
         found = plan_of(known.base, known.flips, evaluations // agents, comparisons=agents - 1, wanted=difference)
@@ -120,7 +122,7 @@ def simulated(folder: Path, settings: Settings, evaluations: int, runs: int) -> 
         traces.extend(found)
 
     perform(chunks([(study, range(runs))]), processors(), done)
-    return traces
+    return sorted(traces, key=lambda trace: trace.seed)
 
 
 def read(folder: Path | None) -> tuple[Settings | None, History, int | None]:

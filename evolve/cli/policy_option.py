@@ -31,7 +31,7 @@ def policy_called(text: str) -> AnyPolicy:
         option, given, value = part.partition("=")
         if not given:
             raise SettingsError(
-                f"{part!r} is no option of the policy {name}: write OPTION=VALUE, as in {example(name)}"
+                f"{part!r} gives no option of the policy {name} a value: write OPTION=VALUE, as in {example(name)}"
             )
         if option in options:
             raise SettingsError(f"the option `{option}` of the policy {name} is given twice")
@@ -53,8 +53,15 @@ def policy_called(text: str) -> AnyPolicy:
 
 
 def options_of(name: str) -> dict[str, FieldInfo]:
-    """A policy's options, by name."""
-    return {option: field for option, field in POLICIES[name].model_fields.items() if option != "name"}
+    """A policy's options, by name; what can have but one value, or is several numbers, is none."""
+    return {option: field for option, field in POLICIES[name].model_fields.items() if _is_option(field)}
+
+
+def _is_option(field: FieldInfo) -> bool:
+    annotation: Any = field.annotation
+    if get_origin(annotation) is Literal:
+        return len(get_args(annotation)) > 1
+    return annotation not in (None, NoneType) and get_origin(annotation) is not tuple
 
 
 def example(name: str) -> str:

@@ -157,6 +157,7 @@ class Meter:
         """The reading of a second answer, if it is better than the first one, which was broken."""
         self._count(model, (*first.events, "repair_retry"))
         plain = Reading(first.body, (), first.broken)
+        await asyncio.sleep(0)  # the first answer is settled: else its worst case would still be set aside, too
         try:
             completion = await self._once(role, model, again(request, first.body, str(first.broken)))
         except (BudgetSpent, ModelError):

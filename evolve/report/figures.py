@@ -210,6 +210,7 @@ def _amount(each: Sum, *, paid: bool) -> float:
 def short(name: str) -> str:
     """A stranger's name as a figure may show it: one line, no control character, not too long."""
     shown = visible(name[: LONGEST_NAME + 1], keep="")
+    shown = f" {shown}" if shown.startswith("_") else shown  # legends leave out what begins with an underscore
     return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
 
 

@@ -189,7 +189,7 @@ def _line(run: RunFacts) -> list[Html]:
 
 def _issue(step: Step) -> Html:
     return folded(
-        f"The issue that agent {step.agent} was born to solve", element("pre", redact(excerpt(step.issue, *ISSUE)))
+        f"The issue that agent {step.agent} was born to solve", element("pre", excerpt(redact(step.issue), *ISSUE))
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +39,7 @@ SCALES: tuple[tuple[str, str, Callable[[Checkpoint], float]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All policies that were simulated in one world with one plan, over the seeds that all of them have."""
+    """All policies that were simulated in one world with one plan, each over its seeds; all have some in common."""
 
     name: str
     plan: Mapping[str, Any]
@@ -66,21 +67,27 @@ def read_worlds(files: Iterable[Path]) -> list[World]:
             continue
         key = json.dumps([about["world"], about["settings"], about["plan"]], sort_keys=True)
         abouts[key] = about
-        label = short(about["policy"]["name"])
         runs = found.setdefault(key, {})
-        runs[label if label not in runs else short(f"{label} of {file.parent.parent.name}")] = traces
+        runs[_label(file, runs)] = traces
     if not found:
         raise SettingsError("there is no simulated run yet")
     return [_world(abouts[key], runs) for key, runs in found.items()]
 
 
+def _label(file: Path, taken: Iterable[str]) -> str:
+    """What runs are called: the policy with its options, as their file is, and whatever tells them from the others."""
+    known = set(taken)
+    names = (file.stem, f"{file.stem} of {file.parent.parent.name}")
+    numbered = (f"{number}: {file.stem}" for number in itertools.count(2))  # in front: the end may be cut off
+    return next(label for label in map(short, itertools.chain(names, numbered)) if label not in known)
+
+
 def _world(about: Mapping[str, Any], runs: dict[str, tuple[Trace, ...]]) -> World:
     reference = REFERENCE if REFERENCE in runs else next(iter(runs))
-    try:
-        return World(short(about["world"]), about["plan"], runs, compared(about["world"], runs, reference))
-    except ValueError:
+    if not set.intersection(*({trace.seed for trace in traces} for traces in runs.values())):
         names = ", ".join(runs)
-        raise SettingsError(f"in the world {about['world']} the policies {names} have no seed in common") from None
+        raise SettingsError(f"in the world {about['world']} the policies {names} have no seed in common")
+    return World(short(about["world"]), about["plan"], runs, compared(about["world"], runs, reference))
 
 
 def pictures(world: World) -> list[Picture]:
@@ -118,7 +125,7 @@ def _way(world: World, scale: str, label: str, of: Callable[[Checkpoint], float]
         f"{world.name}-{scale}",
         f"World {world.name}: true skill over {label}",
         f"True skill of the agent that the policy would name best at that moment (share of unseen tasks), mean and its "
-        f"95 % interval over {count(world.table.rows[0].runs, 'seed')} (Student's t); straight lines between "
+        f"95 % interval over {count(len(next(iter(common.values()))), 'seed')} (Student's t); straight lines between "
         "checkpoints, from the first agent on; a run that has ended stands as at its end.",
         figure,
     )
@@ -186,11 +193,18 @@ def parts(world: World, figures: Sequence[Html]) -> list[Html]:
         f"Evaluations until the mean skill is where {reference} ends. Beyond {reference}: paired by seed."
     )
     return [
-        element("h2", title + count(rows[0].runs, "seed")),
+        element("h2", title + _seeds(world)),
         grid(*figures),
         table(columns, (_cells(row, itself=row.policy == reference) for row in rows)),
         element("p", note),
     ]
+
+
+def _seeds(world: World) -> str:
+    """How many there are, of each policy where they differ."""
+    numbers = {row.runs for row in world.table.rows}
+    each = ", ".join(f"{row.policy} {row.runs:,}" for row in world.table.rows)
+    return count(numbers.pop(), "seed") if len(numbers) == 1 else f"seeds: {each}"
 
 
 def _cells(row: Row, *, itself: bool) -> list[str]:

@@ -7,6 +7,7 @@ set up; only modules that draw import it.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ class Picture:
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw and save in it: nothing of a user's own matplotlib settings applies."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names may be in any script
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         yield

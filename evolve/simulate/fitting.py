@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, special
 
-from archive import INTERRUPTED, ArchiveError, Evaluation, Expansion, History, Outcome
+from archive import ArchiveError, Evaluation, Expansion, History, Outcome
 from evolve.simulate.durations import LEVELS, Floats
 from evolve.simulate.parameters import RunTimings, WorldSettings
+from evolve.state import uncut
+from evolve.statistics.beliefs import WIDEST
 from evolve.statistics.births import State, Verdicts, mended
 from evolve.statistics.posterior import SPLIT, Fit, fit, verdicts_of
 
@@ -57,12 +59,18 @@ def world_of(history: History, tasks: Sequence[str], *, benchmark: str) -> Fitte
     All evidence of the benchmark's search split counts, also what a person asked for; of times and prices too.
     Raises: `ArchiveError` if there is too little to go by.
     """
+    known = frozenset(tasks)
     rows = [row for row in history.evaluations if row.benchmark == benchmark and row.split == SPLIT]
-    evidence = [row for row in rows if (row.passed or row.failed) and row.task in set(tasks)]
+    evidence = [row for row in rows if (row.passed or row.failed) and row.task in known]
     if len(evidence) < FEWEST_VERDICTS:
         raise ArchiveError(
             f"the run is too thin to fit a world to: {len(evidence)} verdicts on its search tasks, and it takes "
             f"{FEWEST_VERDICTS}"
+        )
+    if len(history.agents) + len(tasks) > WIDEST:
+        raise ArchiveError(
+            f"the run is too large to fit a world to: {len(history.agents):,} agents and {len(tasks):,} tasks, and "
+            f"more than {WIDEST} together would take hours"
         )
     prior, thin = WorldSettings(), list[str]()
     parents, seen = _tree(history, tasks, evidence)
@@ -119,17 +127,18 @@ def _failures(
     expansions: Sequence[Expansion], evaluations: Sequence[Evaluation], prior: WorldSettings
 ) -> dict[str, float]:
     """Shares of expansions that end without a child, and of moves that are void; what was cut off counts as neither."""
-    closed = [row.outcome for row in expansions if row.outcome is not None and row.reason != INTERRUPTED]
+    closed = [row.outcome for row in uncut(expansions) if row.outcome is not None]
     tried = [outcome for outcome in closed if outcome is not Outcome.VOID]
-    shares = {
-        name: _share(sum(SHARES.get(outcome) == name for outcome in tried), len(tried), getattr(prior, name))
+    ended = [row.outcome for row in uncut(evaluations) if row.outcome is not None]
+    voids = sum(outcome is Outcome.VOID for outcome in (*closed, *ended))
+    void = _share(voids, len(closed) + len(ended), prior.void)
+    failures = {
+        name: _share(
+            sum(SHARES.get(outcome) == name for outcome in tried), len(tried), getattr(prior, name) / (1 - prior.void)
+        )
         for name in dict.fromkeys(SHARES.values())
     }
-    ended = [row.outcome for row in evaluations if row.outcome is not None and row.reason != INTERRUPTED]
-    void = sum(outcome is Outcome.VOID for outcome in (*closed, *ended))
-    shares["void"] = _share(void, len(closed) + len(ended), prior.void)
-    whole = sum(shares.values())
-    return shares if whole <= 1 else {name: share / whole for name, share in shares.items()}
+    return {"void": void, **{name: (1 - void) * share for name, share in failures.items()}}  # a world's are of all
 
 
 def _share(count: int, of: int, prior: float) -> float:

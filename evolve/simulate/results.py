@@ -95,7 +95,7 @@ Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 def collect(
     studies: Sequence[Study], seeds: range, out: Path | None, processes: int, progress: Progress
 ) -> dict[str, list[Trace]]:
-    """All runs of these seeds, by the study's name: those kept in the folder, and those simulated (and kept) now.
+    """All runs of these seeds, in their order, by the study's name: kept in the folder, or made (and kept) now.
 
     Raises: `SettingsError` as `Results` does, `ChildProcessError` as `perform` does.
     """
@@ -114,7 +114,7 @@ def collect(
                 advance(len(traces))
 
             perform(work, processes, done)
-    return {name: list(traces.values()) for name, traces in found.items()}
+    return {name: [traces[seed] for seed in sorted(traces)] for name, traces in found.items()}
 
 
 def about(study: Study) -> dict[str, Any]:

@@ -337,3 +337,56 @@ def test_runs_without_a_seed_in_common_are_refused(tmp_path: Path) -> None:
     (folder / "swe" / "dgm.jsonl").write_text("\n".join([lines[0], json.dumps(trace(77, 0.5).facts())]) + "\n")
     with pytest.raises(SettingsError, match="no seed in common"):
         read_worlds(study_files(folder))
+
+
+def test_policies_without_a_seed_that_all_have_are_refused(tmp_path: Path) -> None:
+    """Each pair with the reference has seeds in common, and yet there is no curve over seeds of all."""
+    folder = studies(tmp_path / "studies", ("hgm", "dgm", "kin"))
+    for policy, seeds in (("dgm", (0, 1)), ("kin", (2, 3))):
+        path = folder / "swe" / f"{policy}.jsonl"
+        about = path.read_text().splitlines()[0]
+        path.write_text("\n".join([about, *(json.dumps(trace(seed, 0.5).facts()) for seed in seeds)]) + "\n")
+    result = clade("report", folder)
+    assert result.exit_code == 2 and "no seed in common" in result.output
+
+
+def test_one_policy_several_ways_is_several_lines_each_called_by_its_options(tmp_path: Path) -> None:
+    from evolve.cli.policy_option import policy_called
+
+    world = preset("swe")
+    ways = ["kin", "kin:optimism=2.0", "kin:optimism=3.0"]
+    for folder in (tmp_path / "one" / "studies", tmp_path / "two" / "studies", tmp_path / "three" / "studies"):
+        for way in ways:
+            study = Study(world.name, world.settings, policy_called(way), Plan(evaluations=50, workers=2))
+            with Results(folder, study) as results:
+                results.add(trace(seed, 0.4 + 0.02 * seed) for seed in range(3))
+    result = clade("report", *tmp_path.glob("*/studies"), "-o", tmp_path / "page.html", "--json")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["worlds"]
+    labels = {row["policy"] for row in found["rows"]}
+    assert len(labels) == 9 and labels > set(ways)
+
+
+def test_seeds_that_only_some_policies_have_are_told(tmp_path: Path) -> None:
+    folder = studies(tmp_path / "studies")
+    path = folder / "swe" / "dgm.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    assert clade("report", folder).exit_code == 0
+    html = (folder / "report.html").read_text("utf-8")
+    assert "2 workers, seeds: " in html and "hgm 4" in html and "dgm 2" in html
+    assert "interval over 2 seeds" in html
+
+
+def test_a_run_may_be_called_anything(tmp_path: Path) -> None:
+    """Every run is in the legend, and a script that the figures' font has not gives no warning (which is an error)."""
+    from evolve.report.overlay import overlaid
+
+    folders = [small(tmp_path / name, seed=seed) for seed, name in enumerate(("_first", "日本語"))]
+    second = (folders[1] / "run.toml").read_text()
+    (folders[1] / "run.toml").write_text(second.replace("hgm", "greedy"))
+    with styled():
+        pictures = overlaid([read_run(folder) for folder in folders])
+        for picture in pictures:
+            (legend,) = picture.figure.legends
+            assert [text.get_text() for text in legend.get_texts()] == [" _first (hgm)", "日本語 (greedy)"]
+            assert saved(picture.figure, "svg")

@@ -82,11 +82,24 @@ def test_shares_of_failures():
     history = thin_run()
     history = History(history.agents, tuple(rows), history.evaluations)
     prior, found = WorldSettings(), world_of(history, TASKS, benchmark="b").settings
-    assert found.stillborn == pytest.approx((30 + 10 * prior.stillborn) / 70)
-    assert found.crashed == pytest.approx((10 + 10 * prior.crashed) / 70)
-    assert found.duplicate == pytest.approx(10 * prior.duplicate / 70)
+    usual = 1 - prior.void
+    assert found.stillborn / (1 - found.void) == pytest.approx((30 + 10 * prior.stillborn / usual) / 70)
+    assert found.crashed / (1 - found.void) == pytest.approx((10 + 10 * prior.crashed / usual) / 70)
+    assert found.duplicate / (1 - found.void) == pytest.approx(10 * prior.duplicate / usual / 70)
     assert found.void == pytest.approx((4 + 10 * prior.void) / (64 + FEWEST_VERDICTS + 10))
     assert found.barren <= 1
+
+
+def test_a_world_bears_as_often_as_a_run_with_many_voids():
+    """A void says nothing of the others: in the run half of the attempts that were none bore a child."""
+    ends = [Outcome.BORN, Outcome.STILLBORN] * 200 + [Outcome.VOID] * 400
+    voids = [measured(900 + number, 0, TASKS[0], Outcome.VOID) for number in range(20)]
+    history = thin_run()
+    history = History(
+        history.agents, tuple(tried(n, outcome) for n, outcome in enumerate(ends)), (*history.evaluations, *voids)
+    )
+    found = world_of(history, TASKS, benchmark="b").settings
+    assert (1 - found.barren) / (1 - found.void) == pytest.approx(0.5, abs=0.02)
 
 
 def test_times_and_prices_are_the_runs_own():
@@ -132,3 +145,9 @@ def test_too_thin_is_said_in_one_sentence():
         world_of(thin_run(FEWEST_VERDICTS - 1), TASKS, benchmark="b")
     with pytest.raises(ArchiveError, match="0 verdicts"):
         world_of(thin_run(), TASKS, benchmark="another")
+
+
+def test_too_large_is_said_in_one_sentence():
+    run = thin_run(FEWEST_VERDICTS)
+    with pytest.raises(ArchiveError, match=r"too large to fit a world to: .* more than 800 together"):
+        world_of(run, (*TASKS, *(f"more-{number}" for number in range(800))), benchmark="b")

@@ -102,6 +102,17 @@ def test_broken_arguments_are_asked_for_once_more(world: World, upstream: Any, k
     assert "rm -rf" not in json.dumps(second), "a broken answer is never shown again"
 
 
+def test_the_repair_needs_no_room_for_two_worst_cases(world: World, upstream: Any, kit: Any) -> None:
+    """The broken answer is settled at what it cost before another one is set aside for: a cap for one is enough."""
+    upstream.says(called(kit, '{"command": "rm -rf bu'), called(kit, '{"command": "ls"}'))
+    caps = Caps(usd=0.003)  # 1,000 tokens of output may cost $0.002, those of an answer here cost $0.00002
+    with world.open() as gateway, gateway.session(SCOPE, log=None, caps=caps) as session:
+        heard = kit.ask(session.socket, {**BODY, "max_tokens": 1000})
+    (call,) = heard.body["choices"][0]["message"]["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"command": "ls"}
+    assert session.spent_out is None and len(session.bill) == 2
+
+
 def test_the_repair_is_tried_once(world: World, upstream: Any, kit: Any) -> None:
     upstream.says(called(kit, '{"command": "rm -rf bu'))
     heard, session = ask(world, kit)
