@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
 from archive import schema
+from archive.errors import ArchiveError
 from archive.records import Agent, Bill, Evaluation, Expansion
 
 
@@ -23,6 +24,29 @@ class History:
     def spent(self) -> Bill:
         """What all moves cost together, void ones included: the money is gone either way."""
         return total([*(row.bill for row in self.expansions), *(row.bill for row in self.evaluations)])
+
+    def agent(self, id: int) -> Agent:
+        """The agent of that id. Raises: `ArchiveError` if there is none."""
+        return agent_of(id, {agent.id: agent for agent in self.agents})
+
+    def evaluations_of(self, agent: int) -> tuple[Evaluation, ...]:
+        """One agent's, in the order of their ids."""
+        return tuple(row for row in self.evaluations if row.agent == agent)
+
+    def shapes(self) -> frozenset[str]:
+        """Of all agents."""
+        return frozenset(agent.shape for agent in self.agents)
+
+    def twin(self, shape: str) -> int | None:
+        """The oldest agent of that shape."""
+        return next((agent.id for agent in self.agents if agent.shape == shape), None)
+
+
+def agent_of(id: int, agents: Mapping[int, Agent]) -> Agent:
+    """The agent of that id. Raises: `ArchiveError` if there is none."""
+    if id not in agents:
+        raise ArchiveError(f"there is no agent {id}; the archive has {len(agents)}, numbered from 0")
+    return agents[id]
 
 
 def total(bills: Iterable[Bill]) -> Bill:

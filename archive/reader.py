@@ -13,6 +13,7 @@ from archive import engine as database
 from archive import history, schema, textdiff
 from archive.errors import ArchiveError
 from archive.history import History
+from archive.memory import Memory
 from archive.place import begun, kept_url
 from archive.records import Agent, Bill, Call, Decision, Evaluation, Event, Expansion
 from archive.repository import Repository
@@ -62,6 +63,22 @@ class Reader:
         with database.transaction(self._engine) as connection:
             return history.load(connection)
 
+    def agent(self, id: int) -> Agent:
+        """The agent of that id. Raises: `ArchiveError` if there is none."""
+        return self._rows().agent(id)
+
+    def evaluations_of(self, agent: int) -> tuple[Evaluation, ...]:
+        """One agent's evaluations, in the order of their ids."""
+        return self._rows().evaluations_of(agent)
+
+    def shapes(self) -> frozenset[str]:
+        """The shapes of all agents."""
+        return self._rows().shapes()
+
+    def twin(self, shape: str) -> int | None:
+        """The oldest agent of that shape, if there is one."""
+        return self._rows().twin(shape)
+
     def calls(self, kind: Literal["expansion", "evaluation"] | None = None, id: int | None = None) -> tuple[Call, ...]:
         """Model calls in the order they were stored: all, those of one kind of move, or those of one move."""
         query = select(schema.calls).order_by(schema.calls.c.id)
@@ -93,7 +110,7 @@ class Reader:
 
     def files(self, agent: int) -> dict[str, bytes]:
         """An agent's files, byte for byte, by path."""
-        return self._repository.files(self._agent(agent).commit)
+        return self._repository.files(self.agent(agent).commit)
 
     def diff(self, before: int, after: int) -> str:
         """The unified diff from one agent's files to another's."""
@@ -104,12 +121,6 @@ class Reader:
         kind = "expansion" if isinstance(move, Expansion) else "evaluation"
         return self.folder / "logs" / f"{kind}-{move.id}"
 
-    def _agent(self, id: int) -> Agent:
-        return agent_of(id, {agent.id: agent for agent in self.history().agents})
-
-
-def agent_of(id: int, agents: Mapping[int, Agent]) -> Agent:
-    """The agent of that id. Raises: `ArchiveError` if there is none."""
-    if id not in agents:
-        raise ArchiveError(f"there is no agent {id}; the archive has {len(agents)}, numbered from 0")
-    return agents[id]
+    def _rows(self) -> History | Memory:
+        """What rows are asked of."""
+        return self.history()

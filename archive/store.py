@@ -24,7 +24,7 @@ from archive.lock import WriterLock
 from archive.memory import Memory, next_id
 from archive.moves import check_child, checked_seed, closed, still_open
 from archive.place import URL_FILE, begun, kept_url, named
-from archive.reader import Reader, agent_of
+from archive.reader import Reader
 from archive.records import INTERRUPTED, Agent, Call, Decision, Evaluation, Event, Expansion, Outcome
 from archive.repository import Repository
 
@@ -32,8 +32,9 @@ from archive.repository import Repository
 class Archive(Reader):
     """One run folder's archive, open for reading, or for writing by exactly one process and thread.
 
-    Every method raises `ArchiveError` when the database cannot be read or written. A writer keeps all rows in memory,
-    so `history` is cheap; a reader loads them anew each time, and sees what was committed by then.
+    Every method raises `ArchiveError` when the database cannot be read or written. A writer keeps all rows in memory:
+    `history` copies them once after each write, and what is asked of one agent costs the same however many rows there
+    are. A reader loads all rows anew each time, and sees what was committed by then.
     """
 
     def __init__(self, folder: Path, engine: Engine, lock: WriterLock | None) -> None:
@@ -177,7 +178,7 @@ class Archive(Reader):
             schema.storable(entry),
             checked_seed(seed),
             self._memory.moment(),
-            peer=None if peer is None else self._agent(peer).id,
+            peer=None if peer is None else self.agent(peer).id,
         )
         self._open(schema.expansions, row, decision)
         return row
@@ -234,7 +235,7 @@ class Archive(Reader):
         if (files is None) != (shape is None):
             raise ArchiveError(f"expansion {id}: files and shape come together")
         check_child(id, outcome, child=files is not None, twin=twin is not None)
-        child = None if twin is None else self._agent(twin).id
+        child = None if twin is None else self.agent(twin).id
         agent = None
         if files is not None and shape is not None:
             agent = self._conceive(row.parent, files, shape, f"expansion {id}, {row.entry!a}")
@@ -291,6 +292,9 @@ class Archive(Reader):
 
     # Inside
 
+    def _rows(self) -> History | Memory:
+        return super()._rows() if self._lock is None else self._memory
+
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         if self._lock is None:
@@ -298,16 +302,13 @@ class Archive(Reader):
         with database.transaction(self._engine) as connection:
             yield connection
 
-    def _agent(self, id: int) -> Agent:
-        return super()._agent(id) if self._lock is None else agent_of(id, self._memory.agents)
-
     def _conceive(self, parent: int | None, files: Mapping[str, bytes], shape: str, origin: str) -> Agent:
         """Store an agent's files in git; the agent that they will be once its row is committed."""
         if self._lock is None:
             raise ArchiveError(f"the archive in {self.folder} is open for reading only")
         id, now = next_id(self._memory.agents, first=0), self._memory.moment()
         child_of = "" if parent is None else f", child of {parent}"
-        above = None if parent is None else self._agent(parent).commit
+        above = None if parent is None else self.agent(parent).commit
         commit, tree = self._repository.commit(files, above, f"agent {id}{child_of}\n\n{origin}", now)
         return Agent(id, parent, commit, tree, shape, now)
 
@@ -317,7 +318,7 @@ class Archive(Reader):
         self._repository.mark(agent.id, agent.commit)
 
     def _open(self, table: Table, row: Expansion | Evaluation, decision: Decision | None) -> None:
-        self._agent(row.parent if isinstance(row, Expansion) else row.agent)
+        self.agent(row.parent if isinstance(row, Expansion) else row.agent)
         if decision is not None and self._memory.taken(decision.number):
             raise ArchiveError(f"decision {decision.number} is being carried out, or was already")
         with self._write() as connection:

@@ -77,7 +77,7 @@ def entry_for(
 
     Args:
         tasks: the columns of the view that the policy saw.
-        evaluations: the search's, of all agents.
+        evaluations: the search's, of the move's agent and peer at least.
         overflowed: whether the model's context overflowed during one of them.
     """
     asked, evidence = move.entry, [row for row in evaluations if row.passed or row.failed]

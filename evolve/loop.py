@@ -6,27 +6,26 @@ killed at any point is continued by running it again.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from archive import INTERRUPTED, Archive, ArchiveError, Decision, Evaluation, Expansion, History, Outcome
+from archive import Archive, ArchiveError, Evaluation, Expansion, Outcome
 from benchmarks import Benchmark
 from evolve.board import board_of
-from evolve.entry import entry_for
-from evolve.evidence import evidence_of, overflowed
-from evolve.jobs import EvaluationJob, Evidence, ExpansionJob, Job, Record
+from evolve.jobs import Job, Record
 from evolve.landings import landing_in, landing_of
 from evolve.llm import Cassette, Outage, redact
+from evolve.openings import Known, Openings
 from evolve.outages import Outages
 from evolve.packed import packed
-from evolve.policies import Evaluate, Expand, Move, View
+from evolve.policies import Move, View
 from evolve.remembered import Memory, done_already
-from evolve.seeds import derive, generator
+from evolve.rows import Row, has_ended, key_of, what_of
+from evolve.seeds import generator
 from evolve.settings import Settings
 from evolve.state import (
     OUTAGE,
@@ -35,10 +34,8 @@ from evolve.state import (
     closing,
     left_out,
     moves_of,
-    next_attempt,
     opening,
-    search,
-    shut_columns,
+    shut,
     spent_reason,
     stop_reason,
 )
@@ -49,8 +46,6 @@ POLL_SECONDS = 0.2
 VOID_PAUSE_SECONDS = 2.0
 """After a house's fault the next move waits this long, doubled with each further one in a row…"""
 MAX_PAUSE_SECONDS = 120.0
-
-Row = Evaluation | Expansion
 
 
 class Listener(Protocol):
@@ -110,6 +105,7 @@ class Evolution:
         self._void_lately = False
         """Whether the last move that landed in this session was VOID: only then may there be too many in a row."""
         self._board = board_of(archive.history(), self.tasks, settings)
+        self._openings = Openings(archive, settings, benchmark)
         self._rest_until = 0.0
         self._outages = Outages()
 
@@ -146,9 +142,9 @@ class Evolution:
     def view(self) -> View:
         return self._board.view()
 
-    def history(self) -> History:
-        """What is decided on."""
-        return self.archive.history()
+    def known(self) -> Known:
+        """What moves are made from."""
+        return self.archive
 
     def _open_cassette(self, cassette: Cassette) -> None:
         """See that the cassette and the archive tell of the same run. Raises: `ModelError`."""
@@ -199,24 +195,11 @@ class Evolution:
         bill, no_room = self.supply.spent(), self.supply.no_room()
         spent = Spent(bill.usd, bill.input_tokens + bill.output_tokens, self.hours, no_room)
         if self._void_lately or view.failed_in_a_row >= self.settings.budget.failures_in_a_row:
-            return stop_reason(self.history(), view, self.settings, spent, start=self._start)
+            return stop_reason(self.archive.history(), view, self.settings, spent, start=self._start)
         return spent_reason(view, self.settings, spent)
 
     def _launch(self, move: Move, number: int, view: View) -> None:
-        decision = Decision(
-            number=number,
-            policy=self.settings.policy.name,
-            move="expand" if isinstance(move, Expand) else "evaluate",
-            agent=move.agent,
-            task=view.tasks[move.task] if isinstance(move, Evaluate) else None,
-            evidence=json.dumps(grounds(view, move)),
-            at=datetime.now(UTC),
-        )
-        row, job = (
-            self._open_expansion(decision, move, view.tasks)
-            if isinstance(move, Expand)
-            else self._open_evaluation(decision)
-        )
+        row, job = self._openings.open(move, number, view, self.known())
         self._board.seen(opening(row, self._board.column))
         self.listener.opened(row)
         self._flying[self._begin(row, job)] = row
@@ -232,7 +215,7 @@ class Evolution:
         if self.memory is None or isinstance(row, Expansion):
             return None
         try:
-            record = self.memory.find(self.archive.history().agents[row.agent], row)
+            record = self.memory.find(self.archive.agent(row.agent), row)
         except ArchiveError as error:
             self._forget(error)
             return None
@@ -242,46 +225,6 @@ class Evolution:
         """A cache that fails costs a run its savings, not its life."""
         self.memory = None
         self.listener.say(f"the evaluation cache is not used any more in this session: {error}")
-
-    def _open_evaluation(self, decision: Decision) -> tuple[Row, Job]:
-        agent, task = self.history().agents[decision.agent], str(decision.task)
-        attempt = next_attempt(self.history().evaluations, agent.id, task)
-        seed = derive(self.settings.seed, "evaluate", agent.tree, task, attempt)
-        row = self.archive.open_evaluation(
-            decision,
-            agent=agent.id,
-            benchmark=self.settings.benchmark_name,
-            split="search",
-            task=task,
-            attempt=attempt,
-            seed=seed,
-        )
-        return row, EvaluationJob(key_of(row), self.archive.files(agent.id), task, seed)
-
-    def _open_expansion(self, decision: Decision, move: Expand, tasks: Sequence[str]) -> tuple[Row, Job]:
-        history = self.history()
-        rng = generator(self.settings.seed, "entry", decision.number)
-        entry = entry_for(move, tasks, search(history), self._overflowed, rng)
-        seed = derive(self.settings.seed, "expand", decision.number)
-        row = self.archive.open_expansion(decision, entry=entry.name, seed=seed, peer=move.entry.peer)
-        job = ExpansionJob(
-            key=key_of(row),
-            agent=self.archive.files(decision.agent),
-            weakness=entry.weakness,
-            evidence=tuple(self._evidence(shown, move.agent) for shown in entry.evaluations),
-            seed=seed,
-            known=frozenset(agent.shape for agent in history.agents),
-            lesson=entry.lesson,
-        )
-        return row, job
-
-    def _evidence(self, shown: Evaluation, parent: int) -> Evidence:
-        hidden = self.settings.diagnosis.hidden_tests
-        evidence = evidence_of(shown, self.archive.folder_of(shown), self.benchmark, hidden=hidden)
-        return replace(evidence, stranger=shown.agent != parent)
-
-    def _overflowed(self, row: Evaluation) -> bool:
-        return overflowed(self.archive.folder_of(row))
 
     def _land(self, row: Row, future: Future[Record]) -> None:
         """Close a move's row with what came of it."""
@@ -311,7 +254,7 @@ class Evolution:
 
     def _twin(self, record: Record) -> int | None:
         """The agent that has the code of a child already."""
-        return next((agent.id for agent in self.archive.history().agents if agent.shape == record.shape), None)
+        return None if record.shape is None else self.archive.twin(record.shape)
 
     def _announce_quarantine(self) -> None:
         """Say which tasks are left alone from now on, or are tried again; never in silence."""
@@ -321,7 +264,7 @@ class Evolution:
         for task in sorted(found.keys() - self._left_out):
             self.listener.say(f"task {task} is quarantined for this run: {found[task]}")
         self._left_out = set(found)
-        self._board.leave_alone(shut_columns(self.archive.history(), self._board.tasks, self.tasks))
+        self._board.leave_alone(shut(found, self._board.tasks, self.tasks))
 
     def _take_in(self, row: Row) -> None:
         """Tell the board how a move ended."""
@@ -340,7 +283,7 @@ class Evolution:
     def _close_evaluation(self, row: Evaluation, record: Record) -> Row:
         if self.memory is not None:
             try:
-                self.memory.keep(self.archive.history().agents[row.agent], row, record)
+                self.memory.keep(self.archive.agent(row.agent), row, record)
             except ArchiveError as error:
                 self._forget(error)
         return self.archive.close_evaluation(
@@ -381,40 +324,12 @@ class Evolution:
             self._rest_until = time.monotonic() + min(MAX_PAUSE_SECONDS, VOID_PAUSE_SECONDS * 2 ** (self._voids - 1))
 
 
-def key_of(row: Row) -> str:
-    """The name of a move's folder, of its lines in the ledger and of its events on a cassette."""
-    return f"{'expansion' if isinstance(row, Expansion) else 'evaluation'}-{row.id}"
-
-
-def what_of(row: Row) -> str:
-    """A move in words that are the same in every replay of its run."""
-    return f"expand agent {row.parent}" if isinstance(row, Expansion) else f"evaluate agent {row.agent} on {row.task}"
-
-
-def has_ended(row: Row) -> bool:
-    """Whether a move is over, and was not cut off."""
-    return row.outcome is not None and row.reason != INTERRUPTED
-
-
 def record_of(future: Future[Record]) -> Record:
     """What came of a job; an exception in its worker is a fault of ours, so it is VOID."""
     error = future.exception()
     if error is None:
         return future.result()
     return Record(Outcome.VOID, redact(f"a fault in Clade itself: {type(error).__name__}: {error}"), 0.0)
-
-
-def grounds(view: View, move: Move) -> dict[str, object]:
-    """What a decision was made on, for the archive."""
-    own, whole = view.own(move.agent), view.whole(move.agent)
-    return {
-        "agents": view.agents,
-        "evaluations": view.evaluations,
-        "evaluations_in_flight": view.evaluations_in_flight,
-        "expansions_in_flight": view.expansions_in_flight,
-        "own": [own.passed, own.failed],
-        "clade": [whole.passed, whole.failed],
-    }
 
 
 def keep(archive: Archive, row: Row, files: Mapping[str, bytes]) -> None:

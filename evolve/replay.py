@@ -16,9 +16,11 @@ from archive import INTERRUPTED, Bill, Evaluation, Expansion, History, Outcome
 from evolve.jobs import Job, Record
 from evolve.landings import departure, landing_in
 from evolve.llm import Cassette, Launch, ModelError, Step
-from evolve.loop import ASKED, Evolution, Row, has_ended, key_of, record_of, what_of
+from evolve.loop import ASKED, Evolution, record_of
+from evolve.openings import Known
 from evolve.policies import Expand, Move
 from evolve.policies.base import View
+from evolve.rows import Row, has_ended, key_of, what_of
 from evolve.seeds import generator
 from evolve.state import Stop, in_closing_order, moves_of, next_decision, view_of
 
@@ -30,22 +32,18 @@ class Replay(Evolution):
     _steps: deque[Step]
     _launch_of: Launch | None = None
     """The recorded launch that is being repeated right now."""
-    _as_of: Step | None = None
+    _past: History | None = None
+    """For a move that is launched again after a kill, what it was decided on then."""
     _departed = False
     """Whether this run has become another one than the recorded one."""
 
-    def history(self) -> History:
-        """What is decided on: for a move that is launched again after a kill, what it was decided on then."""
-        history = self.archive.history()
-        if self._as_of is None or self._as_of.landed is None:
-            return history
-        landed = {self._keys[number] for number in self._as_of.landed}
-        flying = {self._keys[number] for number in self._as_of.flying}
-        return as_of(history, landed, flying)
+    def known(self) -> Known:
+        """What moves are made from; it may be the past."""
+        return super().known() if self._past is None else self._past
 
     def view(self) -> View:
-        """Recomputed each time, since what is decided on may be the past."""
-        return view_of(self.history(), self.tasks, self.settings)
+        """What is decided on. No board is of the past, so that is recomputed."""
+        return super().view() if self._past is None else view_of(self._past, self.tasks, self.settings)
 
     def _open_cassette(self, cassette: Cassette) -> None:
         """Find where on the recording this run stands. Raises: `ModelError` if it is not a replay of it."""
@@ -98,10 +96,10 @@ class Replay(Evolution):
 
     def _repeat(self, step: Step, launch: Launch) -> bool:
         """Launch what the recorded run launched, if that is what the policy chooses."""
-        self._as_of = step
+        self._past = self._before(step)
         try:
             view = self.view()
-            number = next_decision(self.history())
+            number = self._board.next_decision if self._past is None else next_decision(self._past)
             move = self.settings.policy.choose(view, generator(self.settings.seed, "decision", number))
             chosen = in_words(move, view.tasks)
             self._chosen = f"decision {number}: {chosen}"
@@ -110,8 +108,16 @@ class Replay(Evolution):
             self._launch_of = launch
             self._launch(move, number, view)
         finally:
-            self._as_of = self._launch_of = None
+            self._past = self._launch_of = None
         return True
+
+    def _before(self, step: Step) -> History | None:
+        """What a recorded step was decided on, where that is not what this run has come to."""
+        if step.landed is None:
+            return None
+        landed = {self._keys[number] for number in step.landed}
+        flying = {self._keys[number] for number in step.flying}
+        return as_of(self.archive.history(), landed, flying)
 
     def _begin(self, row: Row, job: Job) -> Future[Record]:
         launch = self._launch_of

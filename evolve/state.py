@@ -7,9 +7,10 @@ Pure functions. Rows whose work was cut off with its process (`INTERRUPTED`) or 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TypeVar
 
 import numpy as np
@@ -29,6 +30,8 @@ MAX_OUTAGES_OF_A_DECISION = 5
 """Moves of one decision that may end with an outage before it is suspected of causing them."""
 MAX_VOIDS_OF_A_PAIR = 3
 """After so many house's faults with one agent on one task the pair is left alone for the rest of the run."""
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""When a move under way is taken to close."""
 
 
 def search(history: History) -> tuple[Evaluation, ...]:
@@ -37,8 +40,8 @@ def search(history: History) -> tuple[Evaluation, ...]:
     Not in that of their numbers: a move that is made again after a kill has a later one, and what is drawn from the
     evaluations must not depend on that.
     """
-    asked = [(row.decision, row) for row in history.evaluations if row.decision is not None]
-    return uncut([row for _, row in sorted(asked, key=lambda pair: pair[0])])
+    asked = [row for row in history.evaluations if row.decision is not None]
+    return uncut(sorted(asked, key=attrgetter("decision")))
 
 
 def attempts(history: History) -> tuple[Expansion, ...]:
@@ -62,12 +65,13 @@ def uncut(rows: Sequence[Row]) -> tuple[Row, ...]:
     outages: Counter[int | None] = Counter()
     kept = []
     for row in rows:
-        if row.outcome is Outcome.VOID and row.reason.startswith(OUTAGE):
-            outages[row.decision] += 1
-            if outages[row.decision] <= MAX_OUTAGES_OF_A_DECISION:
+        if row.outcome is Outcome.VOID:
+            if row.reason == INTERRUPTED:
                 continue
-        elif row.outcome is Outcome.VOID and row.reason == INTERRUPTED:
-            continue
+            if row.reason.startswith(OUTAGE):
+                outages[row.decision] += 1
+                if outages[row.decision] <= MAX_OUTAGES_OF_A_DECISION:
+                    continue
         kept.append(row)
     return tuple(kept)
 
@@ -78,8 +82,12 @@ def columns(history: History, tasks: Sequence[str]) -> tuple[str, ...]:
     There are such tasks when the split has changed since (a task that cannot be proven on this machine is not in it):
     evidence stays evidence.
     """
-    known = set(tasks)
-    return (*tasks, *sorted({row.task for row in search(history)} - known))
+    return columns_for(search(history), tasks)
+
+
+def columns_for(evaluations: Iterable[Evaluation], tasks: Sequence[str]) -> tuple[str, ...]:
+    """As `columns`, from what `search` found."""
+    return (*tasks, *sorted({row.task for row in evaluations} - set(tasks)))
 
 
 def events_of(history: History, tasks: Mapping[str, int]) -> Iterator[Event]:
@@ -137,9 +145,9 @@ def view_of(history: History, tasks: Sequence[str], settings: Settings) -> View:
 
     This is the definition that a `Board` must equal after each event. Raises: `ArchiveError` if the tree has a hole.
     """
-    names = columns(history, tasks)
-    place = {task: column for column, task in enumerate(names)}
     evaluations, expansions = search(history), attempts(history)
+    names = columns_for(evaluations, tasks)
+    place = {task: column for column, task in enumerate(names)}
     evidence = in_closing_order([row for row in evaluations if row.passed or row.failed])
     flying = [row for row in evaluations if row.outcome is None]
     tried = in_closing_order([row for row in expansions if row.outcome not in (None, Outcome.VOID)])
@@ -154,7 +162,8 @@ def view_of(history: History, tasks: Sequence[str], settings: Settings) -> View:
     verdict = np.full((len(family), len(names)), -1, dtype=np.int8)
     for row in evidence:
         verdict[row.agent, place[row.task]] = row.passed
-    opened = open_pairs(history, names, tasks)
+    opened = open_pairs(evaluations, len(family), place)
+    opened[:, shut(left_alone((*evaluations, *expansions)), names, tasks)] = False
     return View(
         tasks=names,
         parent=ints([-1 if agent.parent is None else agent.parent for agent in history.agents]),
@@ -184,15 +193,12 @@ def view_of(history: History, tasks: Sequence[str], settings: Settings) -> View:
     )
 
 
-def open_pairs(history: History, names: Sequence[str], tasks: Sequence[str]) -> Bools:
-    """Which agents may be measured on which tasks."""
-    evaluations = search(history)
+def open_pairs(evaluations: Sequence[Evaluation], agents: int, place: Mapping[str, int]) -> Bools:
+    """Which agents may be measured on which tasks, if these are not left alone."""
     voids = Counter((row.agent, row.task) for row in evaluations if row.outcome is Outcome.VOID)
     taken = {pair for pair, count in voids.items() if count >= MAX_VOIDS_OF_A_PAIR}
     taken |= {(row.agent, row.task) for row in evaluations if row.outcome is not Outcome.VOID}
-    opened = np.ones((len(history.agents), len(names)), dtype=np.bool_)
-    opened[:, shut_columns(history, names, tasks)] = False
-    place = {task: column for column, task in enumerate(names)}
+    opened = np.ones((agents, len(place)), dtype=np.bool_)
     for agent, task in taken:
         opened[agent, place[task]] = False
     return opened
@@ -200,7 +206,12 @@ def open_pairs(history: History, names: Sequence[str], tasks: Sequence[str]) -> 
 
 def shut_columns(history: History, names: Sequence[str], tasks: Sequence[str]) -> list[int]:
     """The columns on which nobody is measured (any more): quarantined, or not of the split."""
-    usable = set(tasks) - left_out(history).keys()
+    return shut(left_out(history), names, tasks)
+
+
+def shut(alone: Collection[str], names: Sequence[str], tasks: Sequence[str]) -> list[int]:
+    """As `shut_columns`, from the tasks that are left alone."""
+    usable = set(tasks).difference(alone)
     return [column for column, task in enumerate(names) if task not in usable]
 
 
@@ -211,7 +222,7 @@ def ints(numbers: Iterable[int]) -> Ints:
 def counted(indices: Iterable[int], size: int) -> Ints:
     """How often each index is there."""
     counts = Counter(indices)
-    return ints(counts[index] for index in range(size))
+    return ints(counts.get(index, 0) for index in range(size))
 
 
 def in_turn(numbers: Iterable[float]) -> float:
@@ -224,7 +235,11 @@ def in_turn(numbers: Iterable[float]) -> float:
 
 def left_out(history: History) -> dict[str, str]:
     """The tasks that this run leaves alone from now on, and why."""
-    rows: list[Evaluation | Expansion] = [*search(history), *attempts(history)]
+    return left_alone((*search(history), *attempts(history)))
+
+
+def left_alone(rows: Iterable[Evaluation | Expansion]) -> dict[str, str]:
+    """As `left_out`, from the moves."""
     return quarantined(in_closing_order([row for row in rows if row.outcome is not None]))
 
 
@@ -236,7 +251,10 @@ def next_decision(history: History) -> int:
 
 
 def next_attempt(evaluations: Iterable[Evaluation], agent: int, task: str) -> int:
-    """How often the agent was measured on the task with evidence, whoever asked. All rows are of one benchmark."""
+    """How often the agent was measured on the task with evidence, whoever asked. All rows are of one benchmark.
+
+    `evaluations`: the agent's at least.
+    """
     return sum(row.agent == agent and row.task == task and (row.passed or row.failed) for row in evaluations)
 
 
@@ -247,7 +265,8 @@ def closed_since(history: History, start: datetime) -> list[Evaluation | Expansi
 
 
 def in_closing_order(rows: Sequence[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (str(row.closed), row.id))
+    """What is under way comes last."""
+    return sorted(rows, key=lambda row: (row.closed or NEVER, row.id))
 
 
 def leading(flags: Iterable[bool]) -> int:

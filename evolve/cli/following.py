@@ -24,9 +24,14 @@ class Following:
         self._next = 0.0
         """When the next work may begin, by the monotonic clock."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether they are being worked out, or were a short while ago: who asks now asks in vain."""
+        return (self._thread is not None and self._thread.is_alive()) or time.monotonic() < self._next
+
     def ask(self, work: Callable[[], Skills]) -> bool:
         """Have them worked out anew; False, and nothing happens, if that is under way or was a short while ago."""
-        if (self._thread is not None and self._thread.is_alive()) or time.monotonic() < self._next:
+        if self.busy:
             return False
         # As a daemon: who stops a run does not wait for it.
         self._thread = threading.Thread(target=self._work, args=(work,), name="skills", daemon=True)

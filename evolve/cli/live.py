@@ -133,6 +133,12 @@ def work(history: History, tasks: tuple[str, ...], settings: Settings) -> Skills
     return {} if isinstance(found, str) else found
 
 
+def follow(following: Following, history: Callable[[], History], tasks: tuple[str, ...], settings: Settings) -> None:
+    """Have the skills worked out anew, unless that is in vain: then no row is read, however often it is asked."""
+    if not following.busy:
+        following.ask(partial(work, history(), tasks, settings))
+
+
 class PlainLog:
     """One line an event, for logs and pipes."""
 
@@ -150,14 +156,18 @@ class PlainLog:
         self._history = history
         self._stale = True
         self._said = -1
+        self._prepared: int | None = None
         self._pauses = Pauses()
 
     def say(self, text: str) -> None:
         click.echo(f"{time.strftime('%H:%M:%S')} {plain(text)}", err=True)
 
     def progress(self, done: int, of: int) -> None:
-        if done == of or done % 50 == 0:
-            self.say(f"preparing the benchmark: {done} of {of}")
+        """At the first tasks that are done, at every fiftieth and at the end; benchmarks count singly or in leaps."""
+        if self._prepared is None or done == of or done // 50 > self._prepared // 50:
+            once = "" if self._prepared is not None else " (once for this machine)"
+            self.say(f"preparing the benchmark: {done} of {of}{once}")
+        self._prepared = done
 
     def opened(self, row: Row) -> None:
         self.pace.begin()
@@ -179,7 +189,7 @@ class PlainLog:
         self._said = tens
         if self._stale:
             self._stale = False
-            self.following.ask(partial(work, self._history(), view.tasks, self.settings))
+            follow(self.following, self._history, view.tasks, self.settings)
 
     def paused(self, outages: tuple[Outage, ...]) -> None:
         if (line := self._pauses.line(outages)) is not None:
@@ -243,7 +253,7 @@ class Live:
         if self._stale or self.standing is None:
             self._stale = False
             self.standing = standing(view, self.settings, self.following.skills)
-            self.following.ask(partial(work, self._history(), view.tasks, self.settings))
+            follow(self.following, self._history, view.tasks, self.settings)
         elif self.standing.best is not None:
             self.standing = replace(self.standing, skill=self.following.skills.get(self.standing.best))
 

@@ -18,9 +18,10 @@ from evolve.cli.render import echo_json, paired_lines, percent
 from evolve.jobs import EvaluationJob
 from evolve.landings import departure, landing_of
 from evolve.llm import ModelError
-from evolve.loop import keep, key_of, record_of, what_of
+from evolve.loop import keep, record_of
 from evolve.packed import packed
 from evolve.remembered import Memory, done_already, open_memory
+from evolve.rows import key_of, what_of
 from evolve.seeds import derive
 from evolve.settings import Settings, load
 from evolve.state import next_attempt

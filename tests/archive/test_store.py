@@ -99,6 +99,36 @@ def test_everything_written_is_read_back_by_a_writer_and_a_reader(
     again.close()
 
 
+def test_what_is_asked_of_one_agent_is_what_all_rows_say(archive: Archive, decide: Decide, url: str | None) -> None:
+    def check(writer: Archive) -> None:
+        history = writer.history()
+        with Archive.open(archive.folder, url=url) as reader:
+            for asked in (writer, reader):
+                assert asked.shapes() == {"shape-0", "shape"}
+                assert (asked.twin("shape-0"), asked.twin("shape"), asked.twin("new")) == (0, 1, None)
+                assert [asked.agent(agent.id) for agent in history.agents] == list(history.agents)
+                for agent in (0, 1, 2, 3):
+                    rows = tuple(row for row in history.evaluations if row.agent == agent)
+                    assert asked.evaluations_of(agent) == history.evaluations_of(agent) == rows
+                with pytest.raises(ArchiveError, match="no agent 3; the archive has 3"):
+                    asked.agent(3)
+
+    first = measure(archive, decide)
+    birth(archive, decide)
+    birth(archive, decide, parent=1, text=b"another text of the same shape")
+    second = measure(archive, decide, agent=2)
+    measure(archive, decide, agent=2, task="t2")
+    check(archive)
+    archive.close_evaluation(second, Outcome.UNRESOLVED, reason="no")
+    archive.close_evaluation(first, Outcome.VOID, reason="the engine died")
+    check(archive)
+    again = reopened(archive, url)
+    again.void_open()
+    check(again)
+    assert [row.id for row in again.evaluations_of(2)] == [2, 3]
+    again.close()
+
+
 def test_notes_are_kept_and_replaced(archive: Archive, url: str | None) -> None:
     archive.note("name", "other")
     archive.note("settings", "a = 1\n\0\ud800")

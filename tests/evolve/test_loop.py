@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -282,6 +283,10 @@ def test_at_every_tick_the_view_is_the_plain_recomputation(archive, policy, evol
         history = archive.history()
         assert session.view().same(view_of(history, TASKS, session.settings))
         assert session._board.next_decision == next_decision(history)
+        for agent in history.agents:
+            assert archive.evaluations_of(agent.id) == history.evaluations_of(agent.id)
+            assert archive.twin(agent.shape) == history.twin(agent.shape)
+        assert archive.shapes() == history.shapes()
         checked += 1
 
     settings = {"workers": 3, "seed": 2, "policy": {"name": policy}}
@@ -297,6 +302,65 @@ def test_at_every_tick_the_view_is_the_plain_recomputation(archive, policy, evol
     assert outcomes[Outcome.DUPLICATE] and outcomes[Outcome.VOID] > 3 and outcomes[Outcome.BORN], outcomes
     alone = left_out(archive.history()).keys()
     assert alone and alone <= set(TASKS[3::4]) and checked > 20
+
+
+@pytest.mark.parametrize("policy", ["hgm", "mendel"])
+def test_a_move_is_the_same_as_if_it_were_made_from_all_rows(tmp_path, policy, shared):
+    @dataclass
+    class AllRows:
+        """All rows, whichever agent is asked about."""
+
+        archive: Archive
+
+        def evaluations_of(self, agent):
+            return self.archive.history().evaluations
+
+        def shapes(self):
+            return frozenset(agent.shape for agent in self.archive.history().agents)
+
+    class FromAll(Evolution):
+        def known(self):
+            return AllRows(self.archive)
+
+    def jobs(name, loop):
+        world, settings = World(), Settings(workers=1, policy={"name": policy}, budget={"evaluations": 40})
+        with Archive.create(tmp_path / name) as archive, ThreadPoolExecutor(1) as executor:
+            archive.add_seed({"__main__.py": b"0.4"}, "s")
+            for task in TASKS[:9]:  # a person's measurements count as attempts, and as nothing else
+                asked = {"agent": 0, "benchmark": "repair", "split": "search", "task": task, "attempt": 0, "seed": 1}
+                archive.close_evaluation(
+                    archive.open_evaluation(None, **asked).id, Outcome.UNRESOLVED, reason="by hand"
+                )
+            loop(archive, settings, Exercises(), executor, world, Supply(archive.spent), shared.Listener()).run()
+            attempts = {row.attempt for row in archive.history().evaluations}
+        return world.jobs, attempts
+
+    expected, attempts = jobs("all", FromAll)
+    assert attempts == {0, 1} and any(isinstance(job, ExpansionJob) and job.evidence for job in expected)
+    assert jobs("own", Evolution) == (expected, attempts)
+
+
+def test_rows_are_not_copied_for_a_move(tmp_path, evolution):
+    """What a move costs must not grow with the rows: all of them are read when a session begins, and then no more."""
+
+    class Counting(Archive):
+        looks = 0
+
+        def history(self):
+            self.looks += 1
+            return super().history()
+
+    def looks(evaluations):
+        with Counting.create(tmp_path / str(evaluations)) as archive:
+            archive.add_seed({"__main__.py": b"0.2"}, "s")
+            with ThreadPoolExecutor(1) as executor:
+                session = evolution(archive, World(), executor, workers=1, budget={"evaluations": evaluations})
+                session.supply = Supply(Bill)
+                session.run()
+            assert sum(row.passed or row.failed for row in archive.history().evaluations) == evaluations
+            return archive.looks
+
+    assert looks(10) == looks(40)
 
 
 def test_money_stops_it(archive, grow):

@@ -6,7 +6,10 @@ import threading
 
 import pytest
 
+from archive import History
 from evolve.cli.following import Following
+from evolve.cli.live import follow
+from evolve.settings import Settings
 from evolve.statistics.posterior import Skill
 
 SKILLS = {0: Skill(0.5, 0.4, 0.6, 1.0)}
@@ -50,6 +53,27 @@ def test_no_more_than_its_share_of_the_time(clock: list[float]) -> None:
     clock.append(102 + 18.0)
     assert following.ask(work)
     following.wait()
+
+
+def test_rows_are_not_read_in_vain(clock: list[float]) -> None:
+    following, gate, looks = Following(), threading.Event(), []
+
+    def work() -> dict[int, Skill]:
+        assert gate.wait(10)
+        return SKILLS
+
+    def history() -> History:
+        looks.append(1)
+        return History()
+
+    assert following.ask(work)
+    follow(following, history, ("a",), Settings())
+    assert looks == [], "others are being worked out"
+    gate.set()
+    following.wait()
+    follow(following, history, ("a",), Settings())
+    following.wait()
+    assert (looks, following.skills) == ([1], {})
 
 
 def test_to_wait_for_nothing_is_no_wait() -> None:

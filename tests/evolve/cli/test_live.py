@@ -218,6 +218,19 @@ def test_log_lines_are_one_line_an_event(view: View, capsys: pytest.CaptureFixtu
     assert re.search(r"-- 10 of 80 evaluations; 15 agents, .* best: agent 11, raw .* \$0\.25; .* left$", lines[4])
 
 
+@pytest.mark.parametrize(("step", "said"), [(1, [1, 50, 100, 150, 164]), (14, [14, 56, 112, 154, 164])])
+def test_the_log_is_not_silent_while_tasks_are_proven(
+    capsys: pytest.CaptureFixture[str], step: int, said: list[int]
+) -> None:
+    """Some benchmarks count their tasks one by one, others in batches whose ends are no round numbers."""
+    log = PlainLog(Settings(), Bill)
+    for done in (*range(step, 164, step), 164):
+        log.progress(done, 164)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("benchmark: ")[2].partition(" of")[0] for line in lines] == list(map(str, said))
+    assert [line for line in lines if line.endswith("of 164 (once for this machine)")] == lines[:1]
+
+
 @pytest.mark.parametrize(
     ("term", "plain", "kind"), [("xterm", False, Live), ("xterm", True, PlainLog), ("dumb", False, PlainLog)]
 )
