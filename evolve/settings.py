@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evolve.llm import Caps, ProviderSettings, Role
-from evolve.policies import HGM, AnyPolicy
+from evolve.policies import AnyPolicy, Kin
 
 FILE = "run.toml"
 
@@ -130,7 +130,7 @@ class Settings(Part):
     database: str | None = None
     """SQLAlchemy URL of the archive's rows. None: archive.db in the run folder."""
     budget: Budget = Budget()
-    policy: AnyPolicy = HGM()
+    policy: AnyPolicy = Kin()
     benchmark: dict[str, Any] = {"name": "repair"}
     """Name of the benchmark and its own options (checked by the benchmark)."""
     models: Models = Models()
@@ -185,10 +185,16 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     path = [str(part) for part in first["loc"]]
     name = ".".join(part for part in path if part not in POLICIES)
     if first["type"] == "extra_forbidden":
-        known = sorted(fields_at(model, path[:-1]))
+        known = sorted(fields_at(model, path[:-1]) - ({"name"} if path[0] == "policy" else set()))
         near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+        options = f"the policy {path[1]} has" if path[0] == "policy" else "known here"
+        hint = f"did you mean `{near[0]}`?" if near else f"{options}: {', '.join(known)}"
         return f"there is no setting `{name}`; {hint}"
+    if first["type"] == "union_tag_invalid":
+        wrong = first["input"]["name"]
+        near = difflib.get_close_matches(str(wrong), POLICIES, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(POLICIES)}"
+        return f"there is no policy called {wrong!r}; {hint}"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"`{name}` = {first['input']!r} does not fit: {message}"
 

@@ -4,8 +4,8 @@ from importlib.resources import files
 
 import pytest
 
-from evolve.policies import DGM, HGM
-from evolve.settings import Settings, SettingsError, load, parse
+from evolve.policies import DGM, Kin
+from evolve.settings import POLICIES, Settings, SettingsError, load, parse
 
 
 def test_the_template_says_the_defaults_but_for_times_and_the_cache():
@@ -26,8 +26,11 @@ def test_every_commented_setting_of_the_template_is_real():
         ("sed = 1", "there is no setting `sed`; did you mean `seed`?"),
         ("[budget]\nevaluation = 1", "there is no setting `budget.evaluation`; did you mean `evaluations`?"),
         ("[policy]\nname='hgm'\nalhpa = 0.5", "there is no setting `policy.alhpa`; did you mean `alpha`?"),
-        ("[policy]\nname='dgm'\nalpha = 0.5", "there is no setting `policy.alpha`; known here: epsilon"),
-        ("[policy]\nname='hmg'", "policy"),
+        ("[policy]\nname='dgm'\nalpha = 0.5", "there is no setting `policy.alpha`; the policy dgm has: epsilon"),
+        ("[policy]\nname='hmg'", "there is no policy called 'hmg'; did you mean hgm?"),
+        ("[policy]\nname='best'", "there is no policy called 'best'; did you mean best-of-n?"),
+        ("[policy]\nname='x'", "there is no policy called 'x'; there are: "),
+        ("[policy]\nname=3", "there is no policy called 3; there are: "),
         ("workers = 0", "`workers` = 0 does not fit"),
         ("workers = 'two'", "`workers` = 'two' does not fit"),
         ("[providers.mine]\nkind='openai'\nurll='x'", "there is no setting `providers.mine.urll`; did you mean `url`?"),
@@ -41,9 +44,15 @@ def test_a_mistake_is_named_with_the_nearest_right_word(text, says):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_new_run_toml_needs_no_other_line_changed_for_another_policy(name):
+    template = files("evolve").joinpath("template.toml").read_text("utf-8")
+    assert parse(template.replace('\nname = "kin"', f'\nname = "{name}"')).policy.name == name
+
+
 def test_policies_are_chosen_by_name():
     assert parse("[policy]\nname = 'dgm'\ngeneration = 4").policy == DGM(generation=4)
-    assert parse("").policy == HGM()
+    assert parse("").policy == Kin()
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path):

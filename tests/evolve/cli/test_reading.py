@@ -23,6 +23,7 @@ from evolve.cli.picture import DEEPEST, layout
 from evolve.cli.reading import best, diff, show, status, tree
 from evolve.cli.render import count, percent, plot
 from evolve.cli.summary import against, best_facts, duration, state_of
+from evolve.policies import HGM
 from evolve.settings import Settings, load
 from evolve.state import view_of
 from evolve.statistics.beliefs import beliefs_of, search_tasks
@@ -311,7 +312,7 @@ def test_best_says_when_it_may_be_chance_and_when_nothing_is_better() -> None:
 
 def believed_facts(agents: tuple[Agent, ...], rows: list[Evaluation]) -> dict[str, Any] | None:
     history = History(agents, (), tuple(rows))
-    return best_facts(history, beliefs_of(history, Settings(), [f"t{n}" for n in range(6)]))
+    return best_facts(history, beliefs_of(history, Settings(policy=HGM()), [f"t{n}" for n in range(6)]))
 
 
 def test_best_without_evidence(tmp_path: Path, invoke: Invoke) -> None:
@@ -336,6 +337,12 @@ def test_agents_are_named_by_id_or_commit() -> None:
 
 def test_a_run_that_is_not_there(tmp_path: Path, invoke: Invoke) -> None:
     assert invoke(status, tmp_path / "nothing").exit_code == 2
+    result = invoke(status, tmp_path)
+    assert "there is no archive" in str(result.exception)
+    (tmp_path / "run.toml").write_text("")
+    result = invoke(status, tmp_path)
+    assert f"has not begun, there is only its run.toml: `clade run {tmp_path}` begins it" in str(result.exception)
+    (tmp_path / "agents.git").mkdir()
     result = invoke(status, tmp_path)
     assert "there is no archive" in str(result.exception)
 

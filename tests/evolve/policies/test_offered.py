@@ -23,15 +23,14 @@ PAGE = (Path(__file__).parents[3] / "docs" / "policies.md").read_text("utf-8")
 def test_all_are_in_a_new_run_toml():
     line = next(line for line in LINES if line.startswith("name ="))
     named = re.findall(r"[\w-]+", line.partition("# also ")[2].partition(":")[0])
-    assert sorted(["hgm", *named]) == sorted(POLICIES)
+    assert sorted(["kin", *named]) == sorted(POLICIES)
 
 
 @pytest.mark.parametrize(("name", "text"), OFFERED, ids=[name for name, _ in OFFERED])
 def test_the_options_named_there_are_real_with_those_defaults(name, text):
     parts = text.split("; ")
     taken = parts.pop(0).split(", ") if "=" not in parts[0] else []
-    shared = [option for option in ("alpha", "epsilon", "cooling") if CLASSES[name].model_fields.get(option)]
-    assert taken == [option for option in shared if (name, option) != ("hgm-paper", "cooling")]
+    assert taken == [option for option in ("alpha", "epsilon") if CLASSES[name].model_fields.get(option)]
     settings = parse("\n".join(["[policy]", f'name = "{name}"', *parts]))
     assert settings.policy == CLASSES[name]()
     assert tomllib.loads("\n".join(parts)).keys() <= CLASSES[name].model_fields.keys()
