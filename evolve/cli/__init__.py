@@ -70,11 +70,18 @@ class Verbs(click.Group):
                 raise
             from evolve.llm.redact import redact
 
-            click.echo(f"clade: {redact(str(error))}", err=True)
+            click.echo(f"clade: {redact(sentence(error))}", err=True)
             sys.exit(code)
         except KeyboardInterrupt:
             click.echo("clade: interrupted", err=True)
             sys.exit(130)
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong; of a file that the machine refused, its name and why, without a number."""
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def exit_code(error: Exception) -> int | None:

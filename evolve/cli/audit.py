@@ -52,7 +52,7 @@ def audit(folder: Path, everyone: bool, as_json: bool) -> None:
         agents = [facts_of(each, history) for each in found]
         echo_json({"benchmark": settings.benchmark_name, "agents": agents, "papers_lost": lost})
     else:
-        show(found if everyone else [each for each in found if noteworthy(each)], len(found), lost, history)
+        show(found, lost, history, everyone=everyone)
 
 
 def read_papers(archive: Archive, rows: Iterable[Evaluation]) -> tuple[dict[int, Papers], int]:
@@ -82,17 +82,20 @@ def facts_of(each: Audited, history: History) -> dict[str, Any]:
     return {**dataclasses.asdict(each), "gaps": gaps, "lineage": line, "suspicious": each.suspicious}
 
 
-def show(found: Sequence[Audited], measured: int, lost: int, history: History) -> None:
+def show(found: Sequence[Audited], lost: int, history: History, *, everyone: bool) -> None:
     out = console()
     suspicious = [each.agent for each in found if each.suspicious]
-    if found:
-        print_table(out, table_of(found, history))
+    telling = [each for each in found if noteworthy(each)]
+    shown = found if everyone else telling
+    if shown:
+        print_table(out, table_of(shown, history))
         for name in MARKS:
             out.print(plain(f"{name}: {MEANINGS[name]}"), style="dim")
-    for each in found:
+    for each in shown:
         for gap in each.gaps:
             out.print(Text(_gap(each.agent, gap), "red" if gap.suspicious else ""), soft_wrap=True)
-    out.print(plain(f"{count(measured, 'measured agent')}, {measured - len(found)} without a mark or held-out result"))
+    quiet = len(found) - len(telling)
+    out.print(plain(f"{count(len(found), 'measured agent')}, {quiet} without a mark or held-out result"))
     if suspicious:
         out.print(plain(f"! look at agents {', '.join(map(str, suspicious))}: chance does not explain them", "red"))
     else:

@@ -22,6 +22,7 @@ from evolve.statistics.paired import Paired, successes, verdicts
 from evolve.statistics.paired import compare as pair
 from evolve.statistics.posterior import Skill
 from evolve.statistics.power import LEVEL, MOST_TASKS, POWER, Needed, to_decide
+from evolve.statistics.sealed import SPLIT as SEALED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ def compare(folder: Path, names: tuple[str, ...], split: Split, benchmark: str |
     found = pair(a, b)
     if found is None:
         cure = "`clade noise` measures it twice" if same else "measure both with `clade evaluate`"
+        if split == SEALED:  # whose tasks are worth most unseen
+            cure = "`clade final` opens it, once"
         raise click.UsageError(f"there is no task of {first.benchmark}/{split} to compare on: {cure}")
     needed = to_decide(pairedbayes.common(a, b))
     notes = notes_on(first, second, split, same=same)
@@ -128,9 +131,11 @@ def decision(found: Paired, needed: Needed) -> str:
     if found.p <= LEVEL:
         few = "" if needed.tasks is None else f"; about {count(needed.tasks, 'task')} would have been enough {power}"
         return f"decided at the level of {LEVEL:g}{few}"
-    ends = [f"over {MOST_TASKS:,}" if end is None else f"{end:,}" for end in (needed.tasks, needed.low, needed.high)]
-    about = ends[0] if ends[0].startswith("over") else f"about {ends[0]}"
-    return f"not decided; {about} tasks like these ({ends[1]} to {ends[2]}) would decide {power}"
+    low, high = (f"over {MOST_TASKS:,}" if end is None else f"{end:,}" for end in (needed.low, needed.high))
+    if needed.tasks is None:
+        equal = f"if they are as equal as they look, {MOST_TASKS:,} tasks like these would not decide"
+        return f"not decided; {equal}; if they differ as they still may, {low} to {high} would, {power}"
+    return f"not decided; about {needed.tasks:,} tasks like these ({low} to {high}) would decide {power}"
 
 
 def facts_of(

@@ -232,7 +232,8 @@ def _dollars(range: Range) -> str:
 
 
 def _time(range: Range) -> str:
-    return f"{duration(range.middle * 3600)} ({duration(range.low * 3600)} to {duration(range.high * 3600)})"
+    middle, low, high = (duration(hours * 3600) for hours in (range.middle, range.low, range.high))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _span(range: Range, form: str) -> str:

@@ -36,7 +36,7 @@ def noise(folder: Path, agent: str, split: Split, repeats: int, limit: int | Non
     """
     if split == SEALED:
         raise click.BadParameter(
-            "the noise of the sealed split would open it: measure it on validation", param_hint="split"
+            "the noise of the sealed split would open it: measure it on validation", param_hint="'--split'"
         )
     settings = load(folder)
     with at_work(folder, settings) as (archive, workshop):

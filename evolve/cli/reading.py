@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from archive import Archive, Bill, History, Tally, dot, graphml, holder, json_text, lineage, newick
+from archive import Archive, ArchiveError, Bill, History, Tally, dot, graphml, holder, json_text, lineage, newick
 from evolve.cli.naming import agent_called
 from evolve.cli.picture import picture
 from evolve.cli.render import (
@@ -56,6 +56,10 @@ def json_option(command: Command) -> Command:
 def reading(folder: Path) -> Iterator[tuple[Archive, Settings]]:
     """The run's archive and settings: those of run.toml, else those that it began with."""
     settings = load(folder) if (folder / FILE).exists() else None
+    if settings is not None and [path.name for path in folder.iterdir()] == [FILE]:
+        raise ArchiveError(
+            f"the run in {folder} has not begun, there is only its {FILE}: `clade run {folder}` begins it"
+        )
     with Archive.open(folder, url=None if settings is None else settings.database) as archive:
         yield archive, settings or parse(archive.about.get("settings", ""), f"{folder} (its first settings)")
 
@@ -86,7 +90,7 @@ def status(folder: Path, as_json: bool) -> None:
     grid.add_row("expansions", _counted(facts["expansions"], facts["expansions_by_outcome"]))
     grid.add_row("evaluations", _counted(facts["evaluations"], facts["evaluations_by_outcome"]))
     if facts["evaluations_on_request"]:
-        grid.add_row("on request", f"{count(facts['evaluations_on_request'], 'evaluation')} by `clade evaluate`")
+        grid.add_row("on request", f"{count(facts['evaluations_on_request'], 'evaluation')}, not part of the search")
     if facts["from_cache"]:
         grid.add_row("from the cache", f"{count(facts['from_cache'], 'evaluation')} that another run had made")
     for task, why in facts["quarantined"].items():

@@ -132,6 +132,7 @@ def test_sealed_measurements_do_not_steer_the_search(run):
         (["evaluate", "{run}", "0", "--split", "secret"], 2, "secret"),
         (["evaluate", "{run}", "0", "--benchmark", "repare"], 2, "repair"),
         (["init", "{run}"], 2, "exists already"),
+        (["init", "/proc/nowhere"], 1, "clade: /proc/nowhere: No such file or directory"),
         (["frobnicate"], 2, "No such command"),
     ],
 )

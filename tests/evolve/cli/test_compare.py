@@ -12,9 +12,11 @@ import pytest
 from click.testing import Result
 
 from archive import Archive, Outcome
-from evolve.cli.compare import compare
+from evolve.cli.compare import compare, decision
 from evolve.statistics.mcnemar import exact
+from evolve.statistics.paired import compare as pair
 from evolve.statistics.paired import successes
+from evolve.statistics.power import Needed
 
 Invoke = Callable[..., Result]
 
@@ -102,7 +104,8 @@ def test_an_agent_beside_itself_is_its_first_and_second_verdicts(grown: Path, in
         (["11", "0", "1", "2"], "name two agents"),
         (["11", "nowhere", "2"], "there is no folder nowhere"),
         (["99", "0"], "there is no agent '99'"),
-        (["13", "0"], "there is no task of repair/search to compare on"),
+        (["13", "0"], "there is no task of repair/search to compare on: measure both with `clade evaluate`"),
+        (["3", "0", "--split", "sealed"], "there is no task of repair/sealed to compare on: `clade final` opens it"),
         (["11", "0", "--benchmark", "polyglot"], "there is no task of polyglot/search"),
     ],
 )
@@ -110,3 +113,13 @@ def test_mistakes_get_a_sentence(grown: Path, invoke: Invoke, arguments: list[st
     result = invoke(compare, grown, *arguments)
     assert result.exit_code == 2
     assert says in result.output
+
+
+def test_where_no_number_of_tasks_would_decide_that_is_said() -> None:
+    equal = pair({"a": 0.0}, {"a": 0.0})
+    assert equal is not None
+    said = decision(equal, Needed(tasks=None, low=17, high=2299))
+    assert said.startswith(
+        "not decided; if they are as equal as they look, 1,000,000 tasks like these would not decide"
+    )
+    assert said.endswith("if they differ as they still may, 17 to 2,299 would, with power 80 %")

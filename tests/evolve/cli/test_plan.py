@@ -79,7 +79,7 @@ def test_a_run_that_has_not_begun_gives_its_budget(invoke: Invoke, tmp_path: Pat
     ("arguments", "says"),
     [
         (["--base", "0.4"], "give --evaluations"),
-        (["--evaluations", "3", "--agents", "4", "--base", "0.4"], "do not go round"),
+        (["--evaluations", "3", "--agents", "4", "--base", "0.4"], "does not go round"),
         (["--evaluations", "100", "--base", "0.1", "--flips", "0.4"], "it flips 0.18 at most"),
         (["--evaluations", "100", "--base", "0.9", "--flips", "0", "--difference", "0.3"], "0.10 at most"),
     ],
