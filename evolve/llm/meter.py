@@ -157,7 +157,6 @@ class Meter:
         """The reading of a second answer, if it is better than the first one, which was broken."""
         self._count(model, (*first.events, "repair_retry"))
         plain = Reading(first.body, (), first.broken)
-        await asyncio.sleep(0)  # the first answer is settled: else its worst case would still be set aside, too
         try:
             completion = await self._once(role, model, again(request, first.body, str(first.broken)))
         except (BudgetSpent, ModelError):
@@ -306,16 +305,17 @@ class Meter:
         self.steps += 1
         assert attempt.reservation is not None
         self._purse.learn(attempt.request, attempt.reservation.worst.input_tokens, completion.usage)
-        # The agent gets its answer first, and the books are written while it reads. Until then the call's worst case is
-        # set aside, so no cap can be passed; the event loop runs this before anything that the agent says next.
-        asyncio.get_running_loop().call_soon(self._answered, attempt, completion)
+        call = self._booked(attempt, completion.usage if completion.usage.told else None, "ok")
+        # The money is booked; what was said is written down while the agent reads. The event loop runs this before
+        # anything that the agent says next.
+        asyncio.get_running_loop().call_soon(self._written, attempt, completion, call)
         return completion
 
-    def _answered(self, attempt: _Attempt, completion: Completion) -> None:
-        """Settle a call and write down what it said."""
-        usage = completion.usage if completion.usage.told else None
+    def _written(self, attempt: _Attempt, completion: Completion, call: Call | None) -> None:
+        """Write down what a call said."""
         try:
-            self._close(attempt, completion, usage, status="ok", error=None)
+            if call is not None:
+                self._write(attempt, completion, call, None)
             self._keep(attempt.model, attempt.request, completion, attempt.booked, attempt.lost)
         except Exception as error:  # noqa: BLE001 -- as in `call`: a full disk or a bug of ours makes the move void
             self.fault = self.fault or redact(f"the gateway failed: {error!r}")
@@ -393,8 +393,14 @@ class Meter:
         self, attempt: _Attempt, completion: Completion | None, usage: Usage | None, *, status: str, error: str | None
     ) -> None:
         """Settle and write down; `usage` None charges the worst case."""
+        call = self._booked(attempt, usage, status)
+        if call is not None:
+            self._write(attempt, completion, call, error)
+
+    def _booked(self, attempt: _Attempt, usage: Usage | None, status: str) -> Call | None:
+        """Settle; None if all that was sent is paid already. `usage` None charges the worst case."""
         if attempt.reservation is None:
-            return  # all that was sent is paid
+            return None
         label = attempt.model.label
         cost = self._charged(attempt, attempt.reservation, usage, status)
         ended = time.monotonic()
@@ -405,6 +411,9 @@ class Meter:
         call = _call(attempt.role, label, cost, ended - attempt.began, len(attempt.retried), status)
         self.calls.append(call)
         attempt.booked.append(call)
+        return call
+
+    def _write(self, attempt: _Attempt, completion: Completion | None, call: Call, error: str | None) -> None:
         body = completion.body if completion is not None else None
         self._transcript.write(attempt.request, body, call, at=_now(), error=error, retried=attempt.retried)
 

@@ -279,7 +279,7 @@ def test_simulated_runs_with_bands_over_seeds(tmp_path: Path) -> None:
         (["nothing"], 2, "neither a run nor a folder that `clade simulate --out` wrote"),
         (["empty.jsonl"], 2, "not a file of simulated runs"),
         ([], 2, "Missing argument"),
-        (["begun"], 1, "there is no archive in"),
+        (["begun"], 1, "has not begun"),
     ],
 )
 def test_what_cannot_be_reported_is_refused_in_a_sentence(
